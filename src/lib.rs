@@ -1,0 +1,3 @@
+//! kubgp: a BGP-4 speaker for Kubernetes nodes.
+
+pub mod wire;

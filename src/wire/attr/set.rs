@@ -1,0 +1,183 @@
+//! The canonical attribute set: one allocation, equal bytes exactly when the attributes are equal.
+
+use super::{NextHop, Origin, PathAttributes, code, flag};
+use crate::wire::{Asn, RouterId};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use triomphe::ThinArc;
+
+/// Local marks of a route, one bit a tag; `config` gives names to bits. Never on the wire.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Tags(pub u32);
+
+/// Facts about well-known communities, kept so that nobody walks the list again.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Marks(pub u8);
+
+impl Marks {
+    pub const NO_EXPORT: Self = Self(1);
+    pub const NO_ADVERTISE: Self = Self(2);
+    pub const NO_EXPORT_SUBCONFED: Self = Self(4);
+    pub const GRACEFUL_SHUTDOWN: Self = Self(8);
+    pub const LLGR_STALE: Self = Self(16);
+    pub const NO_LLGR: Self = Self(32);
+    pub const BLACKHOLE: Self = Self(64);
+
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// What the decision process and the encoder read without walking the attributes.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct AttrHead {
+    pub next_hop: NextHop,
+    pub local_pref: Option<u32>,
+    pub med: Option<u32>,
+    pub originator_id: Option<RouterId>,
+    /// First AS of the path, confederation segments left out (RFC 4271 9.1.2.2 c); `None` for an empty path or a leading AS_SET.
+    pub neighbor_as: Option<Asn>,
+    /// Length as the decision process counts it: a set is 1, confederation segments are 0 (RFC 4271 9.1.2.2 a, RFC 5065 5.3).
+    pub path_len: u16,
+    /// Entries in CLUSTER_LIST.
+    pub cluster_len: u16,
+    pub origin: Origin,
+    pub marks: Marks,
+    pub tags: Tags,
+}
+
+/// An immutable, shareable set of path attributes: the head, and the attributes as TLVs in wire form, sorted by type, AS numbers
+/// always 4 octets. The next hop is in the head only (it travels in NEXT_HOP or MP_REACH_NLRI as the receiver needs it).
+#[derive(Clone)]
+pub struct AttrSet(ThinArc<AttrHead, u8>);
+
+impl AttrSet {
+    /// `tlvs` must be canonical as described above; only this room builds it.
+    pub(in crate::wire) fn from_parts(head: AttrHead, tlvs: &[u8]) -> Self {
+        Self(ThinArc::from_header_and_slice(head, tlvs))
+    }
+
+    pub fn head(&self) -> &AttrHead {
+        &self.0.header.header
+    }
+
+    /// All attributes but the next hop, as bytes ready for a 4-octet-AS session.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.slice
+    }
+
+    /// The attributes in order of their type.
+    pub fn tlvs(&self) -> Tlvs<'_> {
+        Tlvs { rest: self.bytes() }
+    }
+
+    /// The value of one attribute.
+    pub fn value(&self, code: u8) -> Option<&[u8]> {
+        self.tlvs().find(|t| t.code == code).map(|t| t.value)
+    }
+
+    /// RFC 1997 communities.
+    pub fn communities(&self) -> impl Iterator<Item = u32> {
+        let value = self.value(code::COMMUNITIES).unwrap_or_default();
+        value.as_chunks().0.iter().map(|c| u32::from_be_bytes(*c))
+    }
+
+    /// RFC 8092 large communities.
+    pub fn large_communities(&self) -> impl Iterator<Item = [u32; 3]> {
+        let value = self.value(code::LARGE_COMMUNITIES).unwrap_or_default();
+        value.as_chunks::<12>().0.iter().map(|c| {
+            let part = |i: usize| u32::from_be_bytes([c[i], c[i + 1], c[i + 2], c[i + 3]]);
+            [part(0), part(4), part(8)]
+        })
+    }
+
+    /// RFC 4360 extended communities.
+    pub fn ext_communities(&self) -> impl Iterator<Item = [u8; 8]> {
+        self.value(code::EXT_COMMUNITIES).unwrap_or_default().as_chunks().0.iter().copied()
+    }
+
+    /// RFC 4456 CLUSTER_LIST, nearest cluster first.
+    pub fn cluster_list(&self) -> impl Iterator<Item = u32> {
+        let value = self.value(code::CLUSTER_LIST).unwrap_or_default();
+        value.as_chunks().0.iter().map(|c| u32::from_be_bytes(*c))
+    }
+
+    /// Memory of this set, in bytes, shared by all who hold it.
+    pub fn size(&self) -> usize {
+        size_of::<AttrHead>() + 16 + self.bytes().len()
+    }
+
+    /// Whether both are the same allocation: within one interner this is equality.
+    pub fn ptr_eq(&self, other: &Self) -> bool {
+        self.0.as_ptr() == other.0.as_ptr()
+    }
+}
+
+impl PartialEq for AttrSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.ptr_eq(other) || (self.head() == other.head() && self.bytes() == other.bytes())
+    }
+}
+
+impl Eq for AttrSet {}
+
+impl Hash for AttrSet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The head repeats what the bytes say, but for these two.
+        self.head().next_hop.hash(state);
+        self.head().tags.hash(state);
+        state.write(self.bytes());
+    }
+}
+
+impl fmt::Debug for AttrSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AttrSet").field("head", self.head()).field("bytes", &self.bytes()).finish()
+    }
+}
+
+/// One attribute of an [`AttrSet`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tlv<'a> {
+    /// Flags as they go out, extended length included.
+    pub flags: u8,
+    pub code: u8,
+    pub value: &'a [u8],
+    /// Header and value.
+    pub raw: &'a [u8],
+}
+
+/// The attributes of an [`AttrSet`] in order of their type.
+#[derive(Clone, Debug)]
+pub struct Tlvs<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Tlvs<'a> {
+    type Item = Tlv<'a>;
+
+    fn next(&mut self) -> Option<Tlv<'a>> {
+        let (&flags, &code) = (self.rest.first()?, self.rest.get(1)?);
+        let (header, len) = if flags & flag::EXTENDED != 0 {
+            (4, usize::from(u16::from_be_bytes([*self.rest.get(2)?, *self.rest.get(3)?])))
+        } else {
+            (3, usize::from(*self.rest.get(2)?))
+        };
+        let (raw, rest) = self.rest.split_at_checked(header + len)?;
+        self.rest = rest;
+        Some(Tlv { flags, code, value: raw.get(header..)?, raw })
+    }
+}
+
+impl From<&PathAttributes> for AttrSet {
+    /// Canonical form: sorts, removes duplicates, computes the head.
+    fn from(_attributes: &PathAttributes) -> Self {
+        todo!("the wire helper writes this")
+    }
+}
+
+impl From<&AttrSet> for PathAttributes {
+    fn from(_set: &AttrSet) -> Self {
+        todo!("the wire helper writes this")
+    }
+}
