@@ -1,3 +1,4 @@
 //! kubgp: a BGP-4 speaker for Kubernetes nodes.
 
+pub mod policy;
 pub mod wire;
