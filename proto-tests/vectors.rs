@@ -90,7 +90,7 @@ impl Session {
                 extended_next_hop: flag("nh"),
                 add_path: flag("ap"),
                 extended: flag("ext"),
-                families: if flag("v4") { Family::Ipv4Unicast.into_iter_set() } else { FamilySet::ALL },
+                families: if flag("v4") { FamilySet::from_iter([Family::Ipv4Unicast]) } else { FamilySet::ALL },
             })
             .collect()
     }
@@ -189,16 +189,6 @@ impl Session {
             allow_as_set: false,
             default_local_pref: None,
         }
-    }
-}
-
-trait IntoSet {
-    fn into_iter_set(self) -> FamilySet;
-}
-
-impl IntoSet for Family {
-    fn into_iter_set(self) -> FamilySet {
-        [self].into_iter().collect()
     }
 }
 

@@ -143,7 +143,9 @@ proptest! {
     }
 
     #[test]
-    fn updates_survive_the_wire(attributes in attributes(), family in any_family(), add_path: bool, seed in vec(any::<(u128, u8, u32)>(), 1..40)) {
+    fn updates_survive_the_wire(
+        attributes in attributes(), family in any_family(), add_path: bool, seed in vec(any::<(u128, u8, u32)>(), 1..40),
+    ) {
         // An IPv4 next hop belongs to IPv4 NLRI only.
         let family = if matches!(attributes.next_hop, NextHop::V4(_)) { Family::Ipv4Unicast } else { family };
         let all: Vec<Nlri> = seed.into_iter().map(|(bits, len, path_id)| {
@@ -203,13 +205,23 @@ proptest! {
     }
 
     #[test]
-    fn opens_survive_the_wire(asn in 1..=u32::MAX, hold in prop_oneof![Just(0u16), 3..=u16::MAX], id in 1..=u32::MAX, extra in vec((200..=255u8, vec(any::<u8>(), 0..60)), 0..12)) {
+    fn opens_survive_the_wire(
+        asn in 1..=u32::MAX, hold in prop_oneof![Just(0u16), 3..=u16::MAX], id in 1..=u32::MAX,
+        extra in vec((200..=255u8, vec(any::<u8>(), 0..60)), 0..12),
+    ) {
         let v4 = Family::Ipv4Unicast.afi_safi();
         let v6 = Family::Ipv6Unicast.afi_safi();
         let mut capabilities = vec![
-            Capability::MultiProtocol(v6), Capability::RouteRefresh, Capability::ExtendedNextHop(vec![(v4, 2)]), Capability::ExtendedMessage,
-            Capability::Role(Role::RouteServerClient), Capability::FourOctetAs(asn), Capability::EnhancedRouteRefresh,
-            Capability::GracefulRestart(GracefulRestart { restarting: true, notification: true, restart_time: hold & 0xFFF, families: vec![(v4, true), (v6, false)] }),
+            Capability::MultiProtocol(v6),
+            Capability::RouteRefresh,
+            Capability::ExtendedNextHop(vec![(v4, 2)]),
+            Capability::ExtendedMessage,
+            Capability::Role(Role::RouteServerClient),
+            Capability::FourOctetAs(asn),
+            Capability::EnhancedRouteRefresh,
+            Capability::GracefulRestart(GracefulRestart {
+                restarting: true, notification: true, restart_time: hold & 0xFFF, families: vec![(v4, true), (v6, false)],
+            }),
             Capability::AddPath(vec![(v4, AddPathMode::Both), (v6, AddPathMode::Send)]),
             Capability::LongLivedGracefulRestart(vec![LlgrFamily { family: v4, forwarding: true, stale_time: id & 0xFF_FFFF }]),
             Capability::Fqdn { host: "node-1".into(), domain: "example.net".into() },
@@ -240,7 +252,10 @@ proptest! {
     }
 
     #[test]
-    fn mutated_updates_do_no_harm(attributes in attributes(), prefixes in vec(nlri(Family::Ipv4Unicast), 0..20), changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8), four_octet_as: bool, ebgp: bool, add_path: bool) {
+    fn mutated_updates_do_no_harm(
+        attributes in attributes(), prefixes in vec(nlri(Family::Ipv4Unicast), 0..20),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8), four_octet_as: bool, ebgp: bool, add_path: bool,
+    ) {
         let mut message = encode_update(&AttrSet::from(&attributes), Family::Ipv4Unicast, &prefixes, add_path);
         for (at, octet) in changes {
             let at = HEADER_LEN + at.index(message.len() - HEADER_LEN);
