@@ -410,3 +410,33 @@ fn fixed_messages_are_octet_exact() {
     RouteRefresh { family: Family::Ipv6Unicast.afi_safi(), kind: RefreshKind::End }.encode(&mut out);
     assert_eq!(out, [&marker[..], &[0, 23, 5, 0, 2, 2, 1]].concat());
 }
+
+#[test]
+fn a_header_is_judged_as_early_as_it_can_be() {
+    let message = keepalive();
+    for len in 0..HEADER_LEN {
+        assert_eq!(decode_header(&message[..len], MAX_MESSAGE), Ok(None), "{len} octets");
+    }
+    assert_eq!(decode_header(&message, MAX_MESSAGE), Ok(Some(Header { kind: MessageType::Keepalive, len: 19 })));
+    for at in 0..16 {
+        let mut broken = message[..=at].to_vec();
+        broken[at] = 0;
+        assert_eq!(decode_header(&broken, MAX_MESSAGE), Err(Notification::not_synchronized()), "octet {at}");
+    }
+}
+
+#[test]
+fn shared_types_stay_small() {
+    assert_eq!(size_of::<Nlri>(), 24);
+    assert_eq!(size_of::<AttrSet>(), size_of::<usize>());
+    assert!(size_of::<attr::AttrHead>() <= 80);
+}
+
+#[test]
+fn prepending_nothing_changes_nothing() {
+    for path in [&[][..], &[2, 1, 0, 0, 0, 9], &[1, 1, 0, 0, 0, 9, 2, 1, 0, 0, 0, 8]] {
+        let mut out = Vec::new();
+        PathView::new(path).prepend(7, 0, &mut out);
+        assert_eq!(out, path);
+    }
+}
