@@ -7,7 +7,6 @@ use crate::rib::PeerId;
 use crate::session::{Down, Negotiated, PeerParams, PeerStatus, StopReason};
 use crate::wire::attr::AttrSet;
 use crate::wire::nlri::Nlri;
-use crate::wire::refresh::RouteRefresh;
 use crate::wire::{ClusterId, Family, FamilySet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -138,6 +137,8 @@ pub enum FromShard {
     Up(Box<Up>),
     Routes { peer: PeerId, items: Vec<Item> },
     Down { peer: PeerId, down: Box<Down> },
+    /// A refresh of this member can go on once its group is free of dead entries.
+    AskClean { peer: PeerId, family: Family },
     /// The rules of an established peer changed: its update groups may have to.
     Rules { peer: PeerId, rules: Arc<Rules> },
     /// The peer is gone for good.
@@ -159,7 +160,9 @@ pub enum Item {
     Announce { family: Family, attrs: AttrSet, filtered: Option<Reason>, nlri: Vec<Nlri> },
     Withdraw { family: Family, nlri: Vec<Nlri> },
     EndOfRib(Family),
-    Refresh(RouteRefresh),
+    /// BoRR and EoRR (RFC 7313).
+    BeginRefresh(Family),
+    EndRefresh(Family),
 }
 
 impl Item {
@@ -167,7 +170,7 @@ impl Item {
     pub fn weight(&self) -> usize {
         match self {
             Self::Announce { nlri, .. } | Self::Withdraw { nlri, .. } => nlri.len(),
-            Self::EndOfRib(_) | Self::Refresh(_) => 1,
+            Self::EndOfRib(_) | Self::BeginRefresh(_) | Self::EndRefresh(_) => 1,
         }
     }
 }
@@ -186,6 +189,9 @@ pub struct PeerSnapshot {
     pub queued_bytes: usize,
     pub blocked: bool,
     pub eor_sent: FamilySet,
+    /// Path attributes that RFC 7606 made us discard or withdraw for.
+    pub update_errors: u64,
+    pub updates_sent: u64,
     /// Seconds to the next timers.
     pub next_timeout: Option<Duration>,
 }
