@@ -1,6 +1,8 @@
 //! Path attributes (RFC 4271 4.3 and 5): the decoded form that people and policies edit ([`PathAttributes`]), and the canonical
 //! immutable form that everything else shares ([`AttrSet`]).
 
+pub mod as_path;
+pub mod community;
 mod set;
 
 pub use set::{AttrHead, AttrSet, Marks, Tags, Tlv, Tlvs};
@@ -73,6 +75,16 @@ impl From<IpAddr> for NextHop {
             IpAddr::V6(a) => Self::V6(a),
         }
     }
+}
+
+/// Appends the header of an attribute, with the extended length bit exactly where `len` exceeds 255; `flags` without that bit.
+pub fn put_header(_flags: u8, _code: u8, _len: usize, _out: &mut impl bytes::BufMut) {
+    todo!()
+}
+
+/// Octets of the header of an attribute with a value of `len` octets.
+pub const fn header_len(len: usize) -> usize {
+    if len > 255 { 4 } else { 3 }
 }
 
 /// One segment of an AS_PATH (RFC 4271 4.3, RFC 5065); numbers always 4 octets.
