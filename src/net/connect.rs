@@ -21,9 +21,7 @@ pub struct SocketOptions {
 /// How far away the peer may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ttl {
-    /// The kernel's default (iBGP).
-    Default,
-    /// Send with this TTL: 1 for a directly connected eBGP peer, more for multihop.
+    /// Send with this TTL: 1 for a directly connected eBGP peer, more for iBGP and multihop.
     Send(u8),
     /// GTSM over at most this many hops (RFC 5082).
     Security(u8),
@@ -102,7 +100,6 @@ pub(super) fn new_socket(ipv4: bool) -> io::Result<Socket> {
 
 fn apply_ttl(socket: &SockRef<'_>, ipv4: bool, ttl: Ttl) -> io::Result<()> {
     let (send, minimum) = match ttl {
-        Ttl::Default => return Ok(()),
         Ttl::Send(ttl) => (ttl, None),
         Ttl::Security(hops) => (255, Some(255 - hops.saturating_sub(1))),
     };

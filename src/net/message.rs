@@ -1,13 +1,13 @@
 //! What shards, the RIB task and the speaker say to each other. Every channel that carries these is bounded.
 
 use super::connect::SocketOptions;
-use crate::export::{Cursor, Journal};
+use crate::export::{AddPath, Cursor, Journal, NextHopMode};
 use crate::policy::{Chain, Import, PeerKind, Reason};
 use crate::rib::PeerId;
 use crate::session::{Down, Negotiated, PeerParams, PeerStatus, StopReason};
 use crate::wire::attr::AttrSet;
 use crate::wire::nlri::Nlri;
-use crate::wire::{ClusterId, Family, FamilySet};
+use crate::wire::{Asn, ClusterId, Family, FamilySet, Role};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -22,40 +22,48 @@ pub struct PeerConfig {
     pub params: PeerParams,
     pub socket: SocketOptions,
     pub rules: Arc<Rules>,
-    /// For peers accepted from a range: the peer goes when its session has been down for this long.
-    pub forget_after: Option<Duration>,
 }
 
 /// What happens to the routes of a peer; a change of it does not touch the session.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    pub kind: PeerKind,
-    pub import: Import,
+    /// An iBGP peer is a route reflection client of ours (RFC 4456).
+    pub client: bool,
+    pub router_as: Asn,
+    pub cluster_id: ClusterId,
+    pub allow_own_as: u8,
+    pub role: Option<Role>,
+    pub import: Chain,
     pub export: Chain,
     pub next_hop: NextHopMode,
-    pub cluster_id: ClusterId,
-    pub add_path_send: AddPathSend,
-    pub max_prefixes: [Option<MaxPrefixes>; 2],
+    pub add_path_send: AddPath,
+    pub max_prefixes: Option<MaxPrefixes>,
 }
 
-/// How the next hop of advertised routes is chosen.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum NextHopMode {
-    /// eBGP: ourselves; iBGP: unchanged, ourselves for what we originate (RFC 4271 5.1.3).
-    #[default]
-    Auto,
-    /// Always ourselves, on reflected routes too.
-    SelfAddress,
-    Unchanged,
-}
+impl Rules {
+    /// How we relate to the peer of an established session.
+    pub fn kind(&self, session: &Negotiated) -> PeerKind {
+        match (session.ebgp, self.client) {
+            (true, _) => PeerKind::Ebgp,
+            (false, true) => PeerKind::Client,
+            (false, false) => PeerKind::NonClient,
+        }
+    }
 
-/// How many paths of a prefix the peer gets where add-path is negotiated (RFC 7911).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum AddPathSend {
-    #[default]
-    Off,
-    Best(u16),
-    All,
+    /// The import of an established session.
+    pub fn import(&self, session: &Negotiated) -> Import {
+        Import {
+            local_as: session.local_as,
+            router_as: self.router_as,
+            remote_as: session.remote_as,
+            router_id: session.local_id,
+            cluster_id: Some(self.cluster_id),
+            allow_own_as: self.allow_own_as,
+            ebgp: session.ebgp,
+            role: self.role,
+            chain: self.import.clone(),
+        }
+    }
 }
 
 /// A prefix limit (RFC 4486 4).

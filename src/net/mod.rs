@@ -18,8 +18,7 @@ mod sockopt;
 pub use connect::{Password, SocketOptions, Ttl};
 pub use listener::{Acceptor, Keys, Listener};
 pub use message::{
-    AddPathSend, Command, FromShard, Item, Joined, LimitAction, MaxPrefixes, NextHopMode, PeerConfig, PeerIds, PeerSnapshot, RangeConfig,
-    Rules, Up,
+    Command, FromShard, Item, Joined, LimitAction, MaxPrefixes, PeerConfig, PeerIds, PeerSnapshot, RangeConfig, Rules, Up,
 };
 pub use shard::{Links, PeerEvent, ShardHandle};
 pub use sockopt::MAX_MD5_KEY;

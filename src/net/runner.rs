@@ -6,7 +6,8 @@ use super::import::{Origin, import};
 use super::member::{GroupView, Member, Progress};
 use super::message::{FromShard, Item, Joined, PeerConfig, PeerSnapshot, Rules, Up};
 use super::shard::{PeerEvent, Shard, next_conn, now};
-use crate::session::{CloseMode, ConnId, Direction, Event, Output, Peer, PeerParams, State, StopReason};
+use crate::policy::Import;
+use crate::session::{CloseMode, ConnId, Direction, Event, Negotiated, Output, Peer, PeerParams, State, StopReason};
 use crate::wire::{Family, FamilySet, RefreshKind, RouteRefresh};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -55,6 +56,8 @@ struct Cell {
     /// Counts Established; answers of the RIB to an older session are void.
     session: u32,
     established: Option<ConnId>,
+    /// How UPDATEs of the established session are imported.
+    import: Option<(Import, Origin)>,
     members: [Option<Member>; 2],
     /// For the RIB, in order. While it is not empty the peer is not read: that is the back-pressure.
     outbox: VecDeque<FromShard>,
@@ -104,6 +107,7 @@ impl Runner {
                 last_conn: 0,
                 session: 0,
                 established: None,
+                import: None,
                 members: [None, None],
                 outbox: VecDeque::new(),
                 holding: false,
@@ -178,10 +182,13 @@ impl Runner {
         let mut cell = self.cell.borrow_mut();
         cell.config.rules = Arc::clone(&rules);
         let peer = cell.config.id;
-        if cell.established.is_some() {
+        if let Some((_, negotiated)) = cell.machine.established() {
+            let negotiated = Arc::clone(negotiated);
+            cell.import = Some(cell.importer(&negotiated));
             cell.outbox.push_back(FromShard::Rules { peer, rules });
             if refresh {
-                cell.request_refresh_all();
+                // Peers that cannot refresh keep what they announced under the former rules until they announce again.
+                Family::ALL.into_iter().for_each(|f| drop(cell.machine.request_refresh(f)));
             }
         }
         drop(cell);
@@ -197,7 +204,7 @@ impl Runner {
     }
 
     pub fn request_refresh(&self, family: Family) {
-        self.cell.borrow_mut().request_refresh(family);
+        self.cell.borrow_mut().machine.request_refresh(family);
         self.changed.notify_one();
     }
 
@@ -360,7 +367,7 @@ impl Cell {
         };
         self.conns.push(Conn::new(id, stream));
         self.forget_at = None;
-        self.machine.handle_connected(id, direction, (local, remote), now);
+        self.machine.handle_connected(id, direction, local, remote, now);
     }
 
     fn closed(&mut self, id: ConnId, error: Option<String>, now: Instant) {
@@ -447,6 +454,7 @@ impl Cell {
             Event::Established(negotiated, conn) => {
                 self.session += 1;
                 self.established = Some(conn);
+                self.import = Some(self.importer(&negotiated));
                 let (session, rules) = (self.session, Arc::clone(&self.config.rules));
                 let up = Up { peer, shard: shard.index, session, negotiated, rules };
                 self.outbox.push_back(FromShard::Up(Box::new(up)));
@@ -456,13 +464,15 @@ impl Cell {
                 for fault in &update.faults {
                     debug!(peer = %self.config.remote.ip(), %fault, "malformed path attribute");
                 }
-                let origin = Origin { neighbor: self.config.remote.ip(), kind: self.config.rules.kind };
-                let rules = Arc::clone(&self.config.rules);
-                import(update, &rules.import, origin, self.items());
+                if let Some((rules, origin)) = self.import.take() {
+                    import(update, &rules, origin, self.items());
+                    self.import = Some((rules, origin));
+                }
             }
             Event::Refresh(refresh) => self.refresh(refresh),
             Event::Down(down) => {
                 self.established = None;
+                self.import = None;
                 self.members = [None, None];
                 let stay = if down.retain.is_empty() { Duration::ZERO } else { down.restart_time };
                 self.mind_forgetting(now(), stay + FORGET_AFTER);
@@ -510,22 +520,9 @@ impl Cell {
         let _ = shard.links.events.send(PeerEvent { peer: self.config.id, remote, from, to, cause });
     }
 
-    fn request_refresh_all(&mut self) {
-        Family::ALL.into_iter().for_each(|f| self.request_refresh(f));
-    }
-
-    fn request_refresh(&mut self, family: Family) {
-        let negotiated = self.machine.status().negotiated.clone();
-        let able = negotiated.is_some_and(|n| n.route_refresh && n.families.contains(family));
-        if let Some(id) = self.established.filter(|_| able) {
-            let request = RouteRefresh { family: family.afi_safi(), kind: RefreshKind::Request };
-            self.machine.count_sent_refresh();
-            let mut message = bytes::BytesMut::new();
-            request.encode(&mut message);
-            if let Some(conn) = self.conn(id) {
-                conn.push(message.freeze());
-            }
-        }
+    fn importer(&self, negotiated: &Negotiated) -> (Import, Origin) {
+        let rules = &self.config.rules;
+        (rules.import(negotiated), Origin { neighbor: self.config.remote.ip(), kind: rules.kind(negotiated) })
     }
 
     /// Control messages first, between UPDATEs; then journals, family by family.
