@@ -7,13 +7,15 @@ use super::collision::Contender;
 use super::framing::Framer;
 use super::negotiate::Link;
 use super::timers::{INITIAL_HOLD, INITIAL_HOLD_INBOUND, Jitter, Timer};
-use super::{Direction, Negotiated, State};
+use super::{Direction, Negotiated, PeerParams, State};
 
 /// A connection from its OPEN on: OpenSent, OpenConfirm or Established.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub link: Link,
     pub state: State,
+    /// The settings from which our OPEN was made.
+    pub offered: Arc<PeerParams>,
     pub framer: Framer,
     pub hold: Timer,
     pub keepalive: Timer,
@@ -27,7 +29,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection on which our OPEN has just been put out.
-    pub fn new(link: Link, paused: bool) -> Self {
+    pub fn new(link: Link, offered: Arc<PeerParams>, paused: bool) -> Self {
         let initial = match link.direction {
             Direction::Outbound => INITIAL_HOLD,
             Direction::Inbound => INITIAL_HOLD_INBOUND,
@@ -37,6 +39,7 @@ impl Connection {
         Self {
             link,
             state: State::OpenSent,
+            offered,
             framer: Framer::default(),
             hold,
             keepalive: Timer::Off,

@@ -27,7 +27,7 @@ use crate::wire::{
 /// received is to be handled before `handle_timeout`, so that a late turn of the shell expires no hold timer.
 #[derive(Debug)]
 pub struct Peer {
-    params: PeerParams,
+    params: Arc<PeerParams>,
     status: PeerStatus,
     dial: Dial,
     connections: Vec<Connection>,
@@ -97,7 +97,7 @@ impl Peer {
             idle_hold: None,
             refusing: false,
             paused: false,
-            params,
+            params: Arc::new(params),
         };
         if peer.params.admin_up {
             peer.handle_start(now);
@@ -108,11 +108,12 @@ impl Peer {
     /// ManualStart. Ends a back-off; ignored unless the peer is Idle.
     pub fn handle_start(&mut self, now: Instant) {
         self.status.admin_up = true;
-        if self.state() == State::Idle {
-            self.status.connect_retry_counter = 0;
+        let input = Input::ManualStart { passive: self.params.passive };
+        if fsm::step(self.state(), input).action != Action::Ignore {
+            self.count(Count::Reset);
             self.backoff.reset();
+            self.drive(input, Cause::Started, now);
         }
-        self.drive(Input::ManualStart { passive: self.params.passive }, Cause::Started, now);
     }
 
     /// ManualStop or AutomaticStop, as the reason says. Reasons that do not keep the peer down bring it back after the
@@ -120,13 +121,19 @@ impl Peer {
     pub fn handle_stop(&mut self, reason: StopReason, now: Instant) {
         self.status.admin_up &= !reason.stays_down();
         let input = if reason.is_manual() { Input::ManualStop } else { Input::AutomaticStop };
-        for id in self.ids() {
-            self.handle_connection(id, input, Trigger::Stop(reason.clone()), now);
+        if self.connections.is_empty() {
+            if self.dial != Dial::Off {
+                self.drive(input, Cause::Stopped, now);
+            }
+        } else {
+            self.park();
+            // The furthest last, so that its end is the end of the peer's session.
+            self.connections.sort_by_key(|c| c.state);
+            for id in self.ids() {
+                self.handle_connection(id, input, Trigger::Stop(reason.clone()), now);
+            }
         }
-        if self.dial != Dial::Off {
-            self.drive(input, Cause::Stopped, now);
-        }
-        if reason.stays_down() {
+        if !self.status.admin_up {
             self.idle_hold = None;
         } else if let StopReason::MaxPrefix { restart_after: Some(after), .. } = reason {
             self.idle_hold = Some(now + after);
@@ -165,10 +172,9 @@ impl Peer {
 
     /// Octets of a connection, split in any way. Only the beginning of an incomplete message is kept.
     pub fn handle_bytes(&mut self, id: ConnId, bytes: &[u8], now: Instant) {
-        let max = negotiate::max_receive(&self.params);
         let mut input = bytes;
         while let Some(connection) = self.connection(id) {
-            match connection.framer.next(&mut input, max) {
+            match connection.framer.next(&mut input, negotiate::max_receive(&connection.offered)) {
                 Ok(Some(message)) => self.handle_message(id, &message, now),
                 Ok(None) => break,
                 Err(error) => self.handle_connection(id, Input::HeaderError, Trigger::Error(error), now),
@@ -234,13 +240,14 @@ impl Peer {
     /// Changes the settings for the next session. Whether the present one may go on is the caller's choice: if not, it calls
     /// `handle_stop(StopReason::ConfigChange)` first.
     pub fn set_params(&mut self, params: PeerParams) {
-        self.params = params;
+        self.params = Arc::new(params);
     }
 
     /// Our restart is over: the next OPEN shows neither R nor F bits (RFC 4724 4.1).
     pub fn end_restart(&mut self) {
-        self.params.graceful_restart.restarting = false;
-        self.params.graceful_restart.forwarding = FamilySet::NONE;
+        let gr = &mut Arc::make_mut(&mut self.params).graceful_restart;
+        gr.restarting = false;
+        gr.forwarding = FamilySet::NONE;
     }
 
     /// Asks the peer of an established session for its routes of `family` again; false where it cannot be asked.
@@ -253,11 +260,16 @@ impl Peer {
         true
     }
 
+    /// Adds to the UPDATEs sent, which the shell takes from elsewhere.
+    pub fn count_sent_updates(&mut self, count: u64) {
+        self.status.sent.update += count;
+    }
+
     /// The next thing to do; `None` when there is nothing until the next `handle_*`.
     pub fn poll(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front();
         // A burst must not leave its buffer with a peer that is quiet from now on.
-        if output.is_none() && self.outputs.capacity() > KEPT_OUTPUTS {
+        if output.is_none() {
             self.outputs = VecDeque::new();
         }
         output
@@ -312,16 +324,12 @@ impl Peer {
     /// Gives an event to the part of the FSM that has no connection.
     fn drive(&mut self, input: Input, cause: Cause, now: Instant) {
         match fsm::step(self.dial_state(), input).action {
-            Action::Dial if self.dial == Dial::Off && !self.connections.is_empty() => {}
             Action::Dial => self.start_dial(now),
             Action::Redial => {
                 self.outputs.push_back(Output::CancelConnect);
                 self.start_dial(now);
             }
-            Action::Listen => {
-                self.idle_hold = None;
-                self.dial = Dial::Waiting;
-            }
+            Action::Listen => self.leave_idle(Dial::Waiting),
             Action::AwaitRetry => self.await_retry(now),
             Action::Drop { count, .. } => {
                 self.go_idle();
@@ -335,9 +343,15 @@ impl Peer {
         self.note_state(cause, now);
     }
 
+    fn leave_idle(&mut self, dial: Dial) {
+        if self.dial == Dial::Off {
+            self.idle_hold = None;
+        }
+        self.dial = dial;
+    }
+
     fn start_dial(&mut self, now: Instant) {
-        self.idle_hold = None;
-        self.dial = Dial::Dialing;
+        self.leave_idle(Dial::Dialing);
         self.arm_connect_retry(now);
         self.outputs.push_back(Output::Connect);
     }
@@ -403,7 +417,7 @@ impl Peer {
                 return false;
             }
             if self.dial == Dial::Off {
-                self.drive(Input::IdleHoldExpires { passive: true }, Cause::BackoffOver, now);
+                self.drive(Input::AutomaticStart { passive: true }, Cause::Connected, now);
                 // Should this connection come to nothing, we still dial.
                 self.await_retry(now);
             }
@@ -417,17 +431,18 @@ impl Peer {
         if link.direction == Direction::Outbound {
             self.dial = Dial::Parked;
             self.connect_retry = None;
-            self.retry.reset();
         }
-        // The peer dialed again, so it has given up what it never used.
         let unused = |c: &&Connection| c.link.direction == link.direction && c.state == State::OpenSent;
-        if let Some(old) = self.connections.iter().find(unused).map(|c| c.link.id) {
-            self.handle_connection(old, Input::CollisionDump, Trigger::Plain, link.connected);
-        }
+        let old = self.connections.iter().find(unused).map(|c| c.link.id);
         let mut message = BytesMut::new();
         negotiate::local_open(&self.params).encode(&mut message);
-        self.connections.push(Connection::new(link, self.paused));
+        self.connections.reserve_exact(1);
+        self.connections.push(Connection::new(link, Arc::clone(&self.params), self.paused));
         self.send(link.id, MessageType::Open, message.freeze());
+        // The peer dialed again, so it has given up what it never used.
+        if let Some(old) = old {
+            self.handle_connection(old, Input::CollisionDump, Trigger::Plain, link.connected);
+        }
     }
 
     fn handle_message(&mut self, id: ConnId, message: &Message<'_>, now: Instant) {
@@ -448,12 +463,12 @@ impl Peer {
     }
 
     fn handle_open(&mut self, id: ConnId, body: &[u8], now: Instant) {
-        let Some(link) = self.connection(id).map(|c| c.link) else { return };
+        let Some((link, offered)) = self.connection(id).map(|c| (c.link, Arc::clone(&c.offered))) else { return };
         let open = match Open::decode(body) {
             Ok(open) => open,
             Err(error) => return self.handle_connection(id, Input::OpenError, Trigger::Error(error), now),
         };
-        let agreed = match negotiate::negotiate(&self.params, &open, &link) {
+        let agreed = match negotiate::negotiate(&offered, &open, &link) {
             Ok(agreed) => Arc::new(agreed),
             Err(error) => {
                 self.status.remote_capabilities = open.capabilities;
@@ -469,6 +484,7 @@ impl Peer {
             connection.confirm(agreed, &mut self.jitter, now);
         }
         self.park();
+        self.retry.reset();
         self.send(id, MessageType::Keepalive, keepalive());
         self.note_state(Cause::OpenReceived, now);
     }
@@ -492,8 +508,9 @@ impl Peer {
     }
 
     fn handle_update(&mut self, id: ConnId, body: &[u8], now: Instant) {
-        let Some(agreed) = self.connection(id).and_then(|c| c.agreed.clone()) else { return };
-        match decode_update(body, &agreed.update_context(&self.params)) {
+        let context = |c: &mut Connection| Some(c.agreed.as_ref()?.update_context(&c.offered));
+        let Some(context) = self.connection(id).and_then(context) else { return };
+        match decode_update(body, &context) {
             Ok(update) => {
                 self.handle_connection(id, Input::Update, Trigger::Plain, now);
                 self.event(Event::Update(update));
@@ -584,15 +601,17 @@ impl Peer {
         if connection.state == State::Established {
             self.end_session(&connection, ending.reason, now);
         }
-        let collision = ending.cause == COLLISION;
+        let collision = matches!(
+            ending.cause,
+            Cause::NotificationSent { code: 6, subcode: COLLISION } | Cause::NotificationReceived { code: 6, subcode: COLLISION }
+        );
         if self.connections.is_empty() {
             self.count(ending.count);
             self.after_last(&connection, ending.count, ending.next, now);
         } else {
-            // Others go on; only a peer that errs on connections of its own is kept from making ever more of them.
-            let erred = ending.count == Count::Damp && !collision && connection.state != State::Established;
-            if erred && connection.link.direction == Direction::Inbound {
-                self.arm_idle_hold(Count::Damp, now);
+            if !collision {
+                self.count(ending.count);
+                self.after_one_of_several(&connection, ending.count, now);
             }
             let useful = |c: &Connection| c.link.direction == Direction::Outbound || c.state > State::OpenSent;
             if self.dial == Dial::Parked && !self.connections.iter().any(useful) {
@@ -602,11 +621,21 @@ impl Peer {
         self.note_state(ending.cause, now);
     }
 
+    /// Others go on; but a peer that errs on connections of its own is kept from making ever more of them.
+    fn after_one_of_several(&mut self, connection: &Connection, count: Count, now: Instant) {
+        if count == Count::Damp && connection.link.direction == Direction::Inbound && connection.state != State::Established {
+            self.arm_idle_hold(count, now);
+        } else if count == Count::Damp {
+            self.backoff.grow();
+        }
+    }
+
     /// The last connection is gone: Active and retry, or Idle and back-off.
     fn after_last(&mut self, connection: &Connection, count: Count, next: State, now: Instant) {
         let dialing = self.dial == Dial::Dialing;
         if next == State::Active {
-            if !dialing {
+            // A dial under way or a ConnectRetryTimer that runs beside an inbound connection is not put off by its end.
+            if self.dial == Dial::Parked {
                 self.await_retry(now);
             }
         } else if dialing && connection.link.direction == Direction::Inbound && count != Count::Reset {
@@ -694,8 +723,7 @@ impl Ending {
 }
 
 const UNSUPPORTED_VERSION: (u8, u8) = (2, 1);
-const COLLISION: Cause = Cause::NotificationSent { code: 6, subcode: CeaseCode::Collision as u8 };
-const KEPT_OUTPUTS: usize = 4;
+const COLLISION: u8 = CeaseCode::Collision as u8;
 /// What stands for the hold time where there is none, to tell a stable session.
 const STABLE_WITHOUT_HOLD: Duration = Duration::from_secs(90);
 
