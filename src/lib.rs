@@ -1,4 +1,5 @@
 //! kubgp: a BGP-4 speaker for Kubernetes nodes.
 
 pub mod policy;
+pub mod rib;
 pub mod wire;
