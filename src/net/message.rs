@@ -8,6 +8,7 @@ use crate::session::{Down, Negotiated, PeerParams, PeerStatus, StopReason};
 use crate::wire::attr::AttrSet;
 use crate::wire::nlri::Nlri;
 use crate::wire::{Asn, ClusterId, Family, FamilySet, Role};
+use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -126,6 +127,10 @@ pub enum Command {
     Joined(Box<Joined>),
     /// Asks the peer to send its routes again (RFC 2918); nothing happens where that was not negotiated.
     RequestRefresh { peer: PeerId, family: Family },
+    /// Sends the peer all routes again, as if it had asked.
+    Resend { peer: PeerId, family: Family },
+    /// Resets the members of a journal that have read no further than `need`: they hold back too much memory.
+    ResetLaggards { journal: Arc<Journal>, need: u64 },
     Snapshot(oneshot::Sender<Vec<PeerSnapshot>>),
     /// Ends all sessions; answers when the last NOTIFICATION is written.
     Shutdown { reason: StopReason, done: oneshot::Sender<()> },
@@ -138,6 +143,8 @@ pub struct Joined {
     pub family: Family,
     pub cursor: Cursor,
     pub journal: Arc<Journal>,
+    /// Messages to send before the first of the new group, when the member comes from another one.
+    pub farewell: Vec<Bytes>,
 }
 
 /// Shard to RIB, in the order in which things happened to the peer.

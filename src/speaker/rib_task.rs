@@ -23,9 +23,10 @@ pub enum RibCommand {
     /// Routes of our own, all at once: `None` takes one away.
     Originate(Vec<(IpNet, Option<AttrSet>)>),
     NextHops(Vec<(IpAddr, Resolution)>),
-    OwnAddresses(Vec<IpAddr>),
+    /// The addresses of this host and the interfaces that have them.
+    Addresses(Vec<(u32, IpAddr)>),
     /// Reads, or in slices dumps, the tables between two turns.
-    Inspect(Box<dyn FnOnce(&RibState) + Send>),
+    Inspect(Box<dyn FnOnce(&mut RibState) + Send>),
     /// We have just restarted: selection waits for these peers (RFC 4724 4.1).
     Defer { expected: Vec<PeerId>, time: Duration },
     /// A peer that selection waits for cannot be reached.
@@ -69,6 +70,10 @@ pub struct RibTask {
     state: RibState,
     shards: Vec<ShardHandle>,
     fib: FibFeed,
+    /// A refresh can go on: shards must look although nothing was published.
+    refreshed: bool,
+    /// Route selection is complete after a restart: once it is in the kernel, what is left there from before goes.
+    sweep_kernel: bool,
 }
 
 impl RibTask {
@@ -81,7 +86,7 @@ impl RibTask {
             live: BTreeMap::new(),
             turns: Turns::default(),
         };
-        Self { state, shards, fib }
+        Self { state, shards, fib, refreshed: false, sweep_kernel: false }
     }
 
     /// Runs until both channels are closed.
@@ -98,7 +103,6 @@ impl RibTask {
                 },
                 n = from_shards.recv_many(&mut batch, MESSAGES) => if n == 0 { break },
                 () = until(deadline) => {}
-                () = self.fib.ready() => {}
                 () = std::future::ready(()), if building => {}
             }
             self.turn(&mut batch, &mut from_shards).await;
@@ -122,17 +126,17 @@ impl RibTask {
                 Err(_) => break,
             }
         }
-        self.expire(start);
-        self.decide().await;
+        self.expire(start).await;
+        self.decide(start).await;
         let turns = &mut self.state.turns;
         turns.turns += 1;
         turns.prefixes += weight as u64;
         turns.busy += now() - start;
     }
 
-    async fn decide(&mut self) {
+    async fn decide(&mut self, at: Instant) {
         let state = &mut self.state;
-        let mut wake = false;
+        let mut wake = std::mem::take(&mut self.refreshed);
         for family in Family::ALL {
             let changed = state.rib.decide(family);
             if !changed.is_empty() {
@@ -142,19 +146,19 @@ impl RibTask {
             }
         }
         wake |= state.groups.build(&mut state.rib);
-        for joined in state.groups.take_joins(&state.rib) {
-            self.shards[joined.shard].send(Command::Joined(Box::new(joined.joined))).await;
+        for out in state.groups.take_joins(&state.rib, at) {
+            self.shards[out.shard].send(Command::Joined(Box::new(out.joined))).await;
         }
-        let upkeep = state.groups.maintain(&mut state.rib);
-        wake |= upkeep.published;
-        for (peer, shard) in upkeep.reset {
-            warn!(?peer, "too far behind: its session is reset to free memory");
-            self.shards[shard].send(Command::Stop { peer, reason: StopReason::OutOfResources }).await;
+        for (shard, journal, need) in state.groups.maintain(&mut state.rib, at).laggards {
+            self.shards[shard].send(Command::ResetLaggards { journal, need }).await;
         }
         if wake {
             self.shards.iter().for_each(ShardHandle::wake);
         }
-        self.fib.flush(&mut state.rib);
+        self.fib.watch(&mut state.rib);
+        if std::mem::take(&mut self.sweep_kernel) {
+            self.fib.sweep().await;
+        }
     }
 
     /// Returns how many prefixes it was about.
@@ -164,8 +168,11 @@ impl RibTask {
             FromShard::Routes { peer, items } => return self.routes(peer, items).await,
             FromShard::Down { peer, down } => self.down(peer, &down, at),
             FromShard::Rules { peer, rules } => self.set_rules(peer, rules),
-            FromShard::AskClean { peer, family } => self.state.groups.refresh(&self.state.rib, peer, family),
-            FromShard::Gone { peer } => self.gone(peer),
+            FromShard::AskClean { peer, family } => {
+                self.state.groups.refresh(&self.state.rib, peer, family);
+                self.refreshed = true;
+            }
+            FromShard::Gone { peer } => self.gone(peer, at),
         }
         1
     }
@@ -248,16 +255,16 @@ impl RibTask {
     fn down(&mut self, peer: PeerId, down: &Down, at: Instant) {
         let state = &mut self.state;
         state.live.remove(&peer);
-        state.groups.leave(peer);
+        state.groups.leave(peer, at);
         state.rib.peer_down(peer, down.retain);
         state.grace.lost(peer, down.retain, (down.restart_time, down.stale_time), at);
         state.deferral.down(peer);
     }
 
-    fn gone(&mut self, peer: PeerId) {
+    fn gone(&mut self, peer: PeerId, at: Instant) {
         let state = &mut self.state;
         state.live.remove(&peer);
-        state.groups.leave(peer);
+        state.groups.leave(peer, at);
         state.rib.peer_down(peer, FamilySet::NONE);
         state.grace.forget(peer);
         state.deferral.down(peer);
@@ -270,11 +277,11 @@ impl RibTask {
         live.rules = rules;
         live.limit_hit = FamilySet::NONE;
         state.rib.set_kind(peer, live.kind);
-        state.groups.change(&mut state.rib, peer, live);
+        state.groups.change(peer, live);
     }
 
     /// What fell due on the clock.
-    fn expire(&mut self, at: Instant) {
+    async fn expire(&mut self, at: Instant) {
         let state = &mut self.state;
         for (peer, family) in state.grace.expired(at) {
             debug!(?peer, %family, "stale routes go: the peer did not send them again in time");
@@ -284,12 +291,12 @@ impl RibTask {
             info!("route selection begins");
             Family::ALL.into_iter().for_each(|f| state.rib.set_deferred(f, false));
             state.groups.set_deferred(false);
-            self.fib.sweep_after_first_sync();
+            self.sweep_kernel = true;
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        [self.state.grace.next(), self.state.deferral.deadline()].into_iter().flatten().min()
+        [self.state.grace.next(), self.state.deferral.deadline(), self.state.groups.next_deadline()].into_iter().flatten().min()
     }
 
     async fn obey(&mut self, command: RibCommand) {
@@ -304,7 +311,11 @@ impl RibTask {
                 }
             }
             RibCommand::NextHops(states) => states.into_iter().for_each(|(a, r)| state.rib.next_hop_changed(a, r)),
-            RibCommand::OwnAddresses(own) => state.rib.set_own_addresses(&own),
+            RibCommand::Addresses(addresses) => {
+                let own: Vec<_> = addresses.iter().map(|(_, a)| *a).collect();
+                state.rib.set_own_addresses(&own);
+                state.groups.set_addresses(addresses);
+            }
             RibCommand::Inspect(look) => look(state),
             RibCommand::Defer { expected, time } => {
                 state.deferral = Deferral::new(expected, time, now());

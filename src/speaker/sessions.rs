@@ -61,12 +61,12 @@ impl Context {
             export: plan.export.clone(),
             next_hop: match plan.next_hop {
                 NextHopWord::Auto => NextHopMode::Auto,
-                NextHopWord::OwnAddress => NextHopMode::OwnAddress,
+                NextHopWord::OwnAddress => NextHopMode::SelfAddress,
                 NextHopWord::Unchanged => NextHopMode::Unchanged,
             },
             add_path_send: match plan.add_path_send {
                 plan::AddPathSend::Off => AddPath::Off,
-                plan::AddPathSend::Best(n) => AddPath::Best(n),
+                plan::AddPathSend::Best(n) => AddPath::Best(u16::try_from(n).unwrap_or(u16::MAX)),
                 plan::AddPathSend::All => AddPath::All,
             },
             max_prefixes: plan.max_prefixes.map(|m| MaxPrefixes {
