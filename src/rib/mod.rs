@@ -20,6 +20,8 @@ mod peer;
 mod rib;
 mod stale;
 mod table;
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use attrs::AttrId;

@@ -51,6 +51,8 @@ pub(super) struct NextHops {
     queue: VecDeque<u32>,
     /// Entries whose usability or cost changed since the family last looked.
     changed: [IdSet; 2],
+    /// Entries whose list of users doubled.
+    crowded: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,7 @@ impl NextHops {
             tracking,
             queue: VecDeque::new(),
             changed: [IdSet::default(), IdSet::default()],
+            crowded: Vec::new(),
         }
     }
 
@@ -110,7 +113,19 @@ impl NextHops {
     pub(super) fn add_user(&mut self, id: NextHopId, peer: PeerId) {
         let users = &mut self.entries[id.0 as usize].users;
         if let Err(at) = users.binary_search(&peer) {
+            if users.len() >= CROWD && users.len() == users.capacity() {
+                self.crowded.push(id.0);
+            }
             users.insert(at, peer);
+        }
+    }
+
+    /// Removes users that are gone (`known` denies them) where many have gathered: peers come and go, the next hop may stay.
+    pub(super) fn forget_users(&mut self, known: impl Fn(&PeerId) -> bool) {
+        for index in std::mem::take(&mut self.crowded) {
+            let users = &mut self.entries[index as usize].users;
+            users.retain(&known);
+            users.shrink_to(users.len() * 2);
         }
     }
 
@@ -260,6 +275,9 @@ impl NextHopId {
         self.0
     }
 }
+
+/// Users of a next hop up to which nobody asks whether they are all still there.
+const CROWD: usize = 64;
 
 /// Resolution of what is not tracked.
 const TAKEN_FOR_GRANTED: Resolution = Resolution::Reachable { cost: 0, connected: false, through: None };

@@ -129,9 +129,9 @@ impl Rib {
     /// Routes of an UPDATE, import policy applied; `filtered` says that it rejected them, and why. An identical route that is
     /// there already changes nothing, except that it is not stale any more. NLRI of another family are left out.
     ///
-    /// A peer that was never [`Rib::peer_up`] has no routes: nothing happens.
+    /// From a peer without a session, nothing is taken: what arrives late would never be removed.
     pub fn announce(&mut self, peer: PeerId, family: Family, nlri: &[Nlri], attrs: &AttrSet, filtered: Option<Reason>) {
-        let Some(from) = self.peers.get_mut(&peer) else { return };
+        let Some(from) = self.peers.get_mut(&peer).filter(|p| p.up) else { return };
         let from = &mut from.families[family.index()];
         let attr = self.attrs.intern(attrs, peer);
         let (interner, rules) = (&mut self.attrs, &self.params.rules);
@@ -147,7 +147,7 @@ impl Rib {
 
     /// Routes withdrawn by an UPDATE; those that are not there are no error.
     pub fn withdraw(&mut self, peer: PeerId, family: Family, nlri: &[Nlri]) {
-        let Some(from) = self.peers.get_mut(&peer) else { return };
+        let Some(from) = self.peers.get_mut(&peer).filter(|p| p.up) else { return };
         let from = &mut from.families[family.index()];
         on_table!(self, family, table => {
             for Nlri { prefix, path_id } in nlri {
@@ -170,6 +170,7 @@ impl Rib {
     pub fn decide(&mut self, family: Family) -> Changed {
         on_table!(self, family, table => table.reap());
         self.touch_changed_next_hops(family);
+        self.attrs.next_hops.forget_users(|user| self.peers.contains_key(user));
         let mut changed = Changed { family, best: Vec::new(), paths: Vec::new() };
         on_table!(self, family, table => {
             if table.deferred {

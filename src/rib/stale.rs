@@ -62,14 +62,14 @@ impl Rib {
     /// BoRR from the peer: its routes are stale until they come again. Ignored (`false`) before an End-of-RIB that is due
     /// (RFC 7313 4). A second one starts anew. The caller runs a timer and then calls [`Rib::sweep_stale`].
     pub fn begin_refresh(&mut self, peer: PeerId, family: Family) -> bool {
-        match self.state(peer, family) {
-            Some(state) if !state.awaits_end_of_rib => {
-                state.refreshing = true;
-                self.mark_stale(peer, family);
-                true
-            }
-            _ => false,
+        let Some(entry) = self.peers.get_mut(&peer).filter(|p| p.up) else { return false };
+        let state = &mut entry.families[family.index()];
+        if state.awaits_end_of_rib {
+            return false;
         }
+        state.refreshing = true;
+        self.mark_stale(peer, family);
+        true
     }
 
     /// EoRR from the peer: what did not come again is removed. Ignored without BoRR.
