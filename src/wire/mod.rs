@@ -19,11 +19,11 @@ pub mod verdict;
 pub use attr::{AttrSet, PathAttributes};
 pub use capability::{AddPathMode, Capability, GracefulRestart, LlgrFamily, Role};
 pub use message::{HEADER_LEN, Header, MAX_EXTENDED, MAX_MESSAGE, MessageType, decode_header, keepalive};
-pub use nlri::Nlri;
+pub use nlri::{Nlri, encode_nlri, nlri_len};
 pub use notification::{CeaseCode, FsmState, Notification};
 pub use open::Open;
 pub use refresh::{RefreshKind, RouteRefresh};
-pub use update::{Reach, Update, UpdateContext, decode_update, encode_nlri, end_of_rib, nlri_len};
+pub use update::{Reach, Update, UpdateContext, decode_update, end_of_rib};
 pub use verdict::{AttributeFault, FaultAction, FaultKind};
 
 use std::fmt;

@@ -165,7 +165,7 @@ impl Notification {
     pub fn cease(code: CeaseCode, text: Option<&str>) -> Self {
         let text = text.filter(|_| matches!(code, CeaseCode::AdminShutdown | CeaseCode::AdminReset));
         let Some(text) = text else { return Self::bare(CEASE, code as u8) };
-        let text = &text[..text.floor_char_boundary(usize::from(u8::MAX))];
+        let text = text.get(..text.floor_char_boundary(usize::from(u8::MAX))).unwrap_or_default();
         let mut data = BytesMut::with_capacity(1 + text.len());
         data.put_u8(text.len() as u8);
         data.put_slice(text.as_bytes());
