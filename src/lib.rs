@@ -2,6 +2,7 @@
 //! rooms below it.
 
 pub mod net;
+pub mod config;
 pub mod policy;
 pub mod rib;
 pub mod session;
