@@ -2,4 +2,5 @@
 
 pub mod net;
 pub mod policy;
+pub mod rib;
 pub mod wire;

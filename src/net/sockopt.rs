@@ -61,7 +61,11 @@ pub fn set_md5(socket: BorrowedFd<'_>, peer: IpAddr, prefix_len: u8, key: &[u8])
 /// What the kernel says.
 pub fn set_min_ttl(socket: BorrowedFd<'_>, ipv4: bool, minimum: u8) -> io::Result<()> {
     let value = libc::c_int::from(minimum);
-    if ipv4 { set(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &value) } else { set(socket, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &value) }
+    if ipv4 {
+        set(socket, libc::IPPROTO_IP, libc::IP_MINTTL, &value)
+    } else {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_MINHOPCOUNT, &value)
+    }
 }
 
 fn set<T>(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
