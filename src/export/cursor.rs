@@ -43,6 +43,8 @@ pub struct Cursor {
     refresh: Refresh,
     /// A refresh waits for its turn; whether with BoRR and EoRR.
     wanted: Option<bool>,
+    /// Ends after the message that was begun.
+    retired: bool,
     /// Which join of its shard made it.
     pub(super) join: u64,
 }
@@ -51,25 +53,34 @@ pub struct Cursor {
 enum Refresh {
     None,
     /// Reads nothing until the group has been cleaned more often than this.
-    Frozen { cleans: u64, enhanced: bool },
+    Frozen {
+        cleans: u64,
+        enhanced: bool,
+    },
     /// Reads the journal again; done at `end`.
-    Running { end: u64, enhanced: bool },
+    Running {
+        end: u64,
+        enhanced: bool,
+    },
 }
 
 impl Cursor {
     pub(super) fn new(peer: PeerId, tail: u64, join: u64) -> Self {
-        Self { peer, next: 0, floor: tail, eor_at: Some(tail), in_flight: None, refresh: Refresh::None, wanted: None, join }
+        Self { peer, next: 0, floor: tail, eor_at: Some(tail), in_flight: None, refresh: Refresh::None, wanted: None, retired: false, join }
     }
 
     /// What to do now. Cheap when nothing is: two atomic loads.
     pub fn poll(&mut self, view: &mut View) -> Poll {
         loop {
             if let Some((chunk, at)) = &self.in_flight {
-                if !(self.refresh_is_due() && chunk.is_boundary(*at)) {
+                if !(self.stops_at_boundary() && chunk.is_boundary(*at)) {
                     return Poll::Data;
                 }
                 // An unfinished chunk counts as unread.
                 self.in_flight = None;
+            }
+            if self.retired {
+                return Poll::Idle;
             }
             if let Some(marker) = self.poll_marker(view) {
                 return marker;
@@ -132,6 +143,10 @@ impl Cursor {
         self.wanted.is_some() && self.refresh == Refresh::None && self.eor_at.is_none()
     }
 
+    fn stops_at_boundary(&self) -> bool {
+        self.retired || self.refresh_is_due()
+    }
+
     /// Chunks from this number on come after a marker that is not sent yet.
     fn barrier(&self, view: &View) -> u64 {
         let eor = self.eor_at.map_or(u64::MAX, |at| at.max(view.journal().complete_at()));
@@ -147,7 +162,7 @@ impl Cursor {
         let mut left = limit;
         let mut next = self.next;
         if let Some((chunk, at)) = &self.in_flight {
-            if self.refresh_is_due() {
+            if self.stops_at_boundary() {
                 let end = chunk.message_end(*at);
                 out.push(IoSlice::new(&chunk.bytes[*at as usize..end as usize]));
                 return;
@@ -215,6 +230,25 @@ impl Cursor {
     /// served make one more.
     pub fn request_refresh(&mut self, enhanced: bool) {
         self.wanted = Some(enhanced);
+    }
+
+    /// The member leaves the group while its session stays: only the message that was begun is still to be written.
+    pub fn retire(&mut self) {
+        self.retired = true;
+    }
+
+    /// Goes on where the retired cursor of another group ended: End-of-RIB and markers that the peer has seen are not sent again,
+    /// those that it waits for are. To be called before this cursor is polled.
+    pub fn follow(&mut self, old: &Self) {
+        if old.eor_at.is_none() {
+            self.eor_at = None;
+        }
+        self.wanted = old.wanted;
+        match old.refresh {
+            Refresh::Running { enhanced, .. } => self.refresh = Refresh::Running { end: self.floor, enhanced },
+            Refresh::Frozen { enhanced, .. } => self.wanted = Some(enhanced),
+            Refresh::None => {}
+        }
     }
 
     /// Chunks from this number on may hold a withdraw that the member needs. It never falls.

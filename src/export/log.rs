@@ -162,7 +162,7 @@ impl Log {
         for bucket in entries.chunk_by(Entry::shares_messages) {
             let Some(first) = bucket.first() else { continue };
             let route = self.routes.get(first.route);
-            let owes = if self.breaks(Rule::OnlyWithdraw) && !first.is_tombstone { [false; 2] } else { first.owes };
+            let owes = if self.breaks(Rule::OnlyWithdraw) && !first.is_tombstone() { [false; 2] } else { first.owes };
             packer.begin(route);
             let mut rest = bucket;
             while !rest.is_empty() {
@@ -373,6 +373,27 @@ impl Log {
     pub fn route(&self, key: u32) -> Option<&Route> {
         let slot = self.slot(key);
         slot.advertises().then(|| self.routes.get(slot.route_id()))
+    }
+
+    /// Whether `peer` gets the route of a key, if it is a member.
+    pub fn advertises(&self, key: u32, peer: PeerId) -> bool {
+        self.route(key).is_some_and(|route| route.exclusion(peer).is_none())
+    }
+
+    /// Whether `peer` has read for certain what a key says.
+    pub fn has_read(&self, key: u32, peer: PeerId) -> bool {
+        let slot = self.slot(key);
+        slot.advertises() && self.members.need(peer, &self.journal).is_some_and(|need| need > slot.chunk())
+    }
+
+    /// Whether any route is kept from `peer`.
+    pub fn excludes(&self, peer: PeerId) -> bool {
+        self.excluded.contains_key(&peer)
+    }
+
+    /// Keys that some member may know of: those of routes and tombstones.
+    pub fn keys(&self) -> impl Iterator<Item = u32> {
+        (0..self.end()).filter(|key| !self.slot(*key).is_vacant())
     }
 
     pub fn journal(&self) -> &Arc<Journal> {

@@ -8,6 +8,7 @@ use crate::wire::attr::as_path::PathView;
 use crate::wire::attr::{AttrSet, NextHop, Tags, code, flag};
 use crate::wire::capability::Role;
 use crate::wire::message::{self, MessageType};
+use crate::wire::nlri::{encode_nlri, nlri_len};
 use crate::wire::{Family, update};
 use bytes::{BufMut, BytesMut};
 use smallvec::SmallVec;
@@ -49,7 +50,9 @@ impl Packer {
         let next_hop = if own { self.own_next_hop().ok_or(Reason::NextHopInvalid)? } else { attrs.head().next_hop };
         match (self.key.family, next_hop) {
             // RFC 8950 4: never to a peer without the capability, and never converted.
-            (Family::Ipv4Unicast, NextHop::V6(_) | NextHop::V6WithLinkLocal(..)) if !self.key.extended_next_hop => Err(Reason::NextHopFamily),
+            (Family::Ipv4Unicast, NextHop::V6(_) | NextHop::V6WithLinkLocal(..)) if !self.key.extended_next_hop => {
+                Err(Reason::NextHopFamily)
+            }
             (Family::Ipv6Unicast, NextHop::V4(_)) => Err(Reason::NextHopInvalid),
             _ => Ok(next_hop),
         }
@@ -265,10 +268,10 @@ impl Packer {
         let mut taken = 0;
         for key in keys {
             let nlri = nlri(key);
-            if !fits(self.nlri.len() + update::nlri_len(&nlri, add_path)) {
+            if !fits(self.nlri.len() + nlri_len(&nlri, add_path)) {
                 break;
             }
-            update::encode_nlri(&nlri, add_path, &mut self.nlri);
+            encode_nlri(&nlri, add_path, &mut self.nlri);
             taken += 1;
         }
         assert!(taken > 0, "a route whose attributes fill a message is not advertised");
