@@ -9,6 +9,7 @@
 //!
 //! Must never know: peers, messages, policy, configuration files.
 
+mod cause;
 mod handle;
 mod link;
 mod netlink;
@@ -28,11 +29,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
+pub use cause::{Cause, Resyncs};
 pub use handle::{Error, Handle};
 pub use link::Link;
 pub use nexthop::NextHopState;
 pub use plan::{Counters, OpCounts};
-pub use task::{Cause, Resyncs, spawn};
+pub use task::spawn;
 
 /// A route that the kernel shall hold. Its identity in the kernel is prefix and metric within one table.
 #[derive(Clone, Debug, Eq, PartialEq)]

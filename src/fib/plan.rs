@@ -65,7 +65,7 @@ pub struct Counters {
     /// Routes of ours that somebody else deleted, replaced, or that vanished silently.
     pub lost: u64,
     /// Reads of the whole kernel state, by cause.
-    pub resyncs: super::task::Resyncs,
+    pub resyncs: super::Resyncs,
     /// How long the last of them took.
     pub last_resync: Duration,
 }
