@@ -1,4 +1,5 @@
 //! kubgp: a BGP-4 speaker for Kubernetes nodes.
 
+pub mod api;
 pub mod policy;
 pub mod wire;
