@@ -7,5 +7,9 @@
 //! Must never know: how answers are printed, where the backend takes its data from.
 
 pub mod backend;
+pub mod client;
 pub mod query;
+mod routes;
+pub mod server;
+mod stream;
 pub mod types;
