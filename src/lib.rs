@@ -5,6 +5,7 @@ pub mod export;
 pub mod net;
 pub mod config;
 pub mod fib;
+pub mod api;
 pub mod policy;
 pub mod rib;
 pub mod session;
