@@ -9,6 +9,7 @@
 //!
 //! Must never know: peers, messages, policy, configuration files.
 
+mod addresses;
 mod cause;
 mod handle;
 mod link;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
+pub use addresses::addresses;
 pub use cause::{Cause, Resyncs};
 pub use handle::{Error, Handle};
 pub use link::Link;
