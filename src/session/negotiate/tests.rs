@@ -1,8 +1,7 @@
-use std::time::Instant;
-
 use bytes::BytesMut;
 
 use super::*;
+use crate::session::timers::some_instant;
 use crate::session::{GrParams, HoldTime, RemoteAs, RoleParams};
 
 fn asn(n: u32) -> Asn {
@@ -19,7 +18,7 @@ fn params() -> PeerParams {
 
 fn link() -> Link {
     let address = "192.0.2.1:179".parse().unwrap();
-    Link { id: ConnId(1), direction: Direction::Outbound, local: address, remote: address, connected: Instant::now() }
+    Link { id: ConnId(1), direction: Direction::Outbound, local: address, remote: address, connected: some_instant() }
 }
 
 fn open(capabilities: Vec<Capability>) -> Open {

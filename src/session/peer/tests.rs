@@ -8,6 +8,7 @@ mod random;
 mod timing;
 
 use super::*;
+use crate::session::timers::some_instant;
 use crate::session::{GrParams, Negotiated, RemoteAs};
 use crate::wire::{Asn, GracefulRestart, HEADER_LEN, RouterId};
 
@@ -39,7 +40,7 @@ struct Rig {
 
 impl Rig {
     fn new(params: PeerParams) -> Self {
-        let now = Instant::now();
+        let now = some_instant();
         let capabilities =
             vec![Capability::FourOctetAs(REMOTE_AS), Capability::MultiProtocol(Family::Ipv4Unicast.afi_safi()), Capability::RouteRefresh];
         Self { peer: Peer::new(params, now), now, next_id: 0, remote_id: 20, hold: 90, capabilities }

@@ -17,7 +17,7 @@ struct Pair {
 
 impl Pair {
     fn new(first: PeerParams, second: PeerParams, chunk: usize) -> Self {
-        let now = Instant::now();
+        let now = some_instant();
         let peers = [Peer::new(first, now), Peer::new(second, now)];
         Self { peers, now, wire: VecDeque::new(), next_id: 0, events: Default::default(), chunk }
     }
