@@ -3,8 +3,8 @@
 //! A path is stale when its epoch is not its peer's. Raising the epoch marks a whole table without touching it.
 
 use super::peer::{Peer, PeerFamily, PeerInfo};
-use super::rib::{Rib, on_table};
 use super::table::Touch;
+use super::tables::{Rib, on_table};
 use super::{AttrId, PeerId};
 use crate::wire::attr::community::Community;
 use crate::wire::attr::{AttrSet, Marks, PathAttributes};
