@@ -2,8 +2,8 @@
 //!
 //! A path is stale when its epoch is not its peer's. Raising the epoch marks a whole table without touching it.
 
+use super::dest::Touch;
 use super::peer::{Peer, PeerFamily, PeerInfo};
-use super::table::Touch;
 use super::tables::{Rib, on_table};
 use super::{AttrId, PeerId};
 use crate::wire::attr::community::Community;

@@ -3,10 +3,10 @@
 use super::attrs::{AttrId, Interner};
 use super::choose::Chooser;
 use super::decide::Rules;
-use super::dest::{Key, Work};
+use super::dest::{Key, Touch, Work};
 use super::nexthop::{NextHopInterest, NextHops, Resolution};
 use super::peer::{Peer, PeerInfo, Peers, PrefixCounters};
-use super::table::{Arrival, Table, Touch};
+use super::table::{Arrival, Table};
 use super::{DestId, PeerId};
 use crate::policy::{PeerKind, Reason};
 use crate::wire::attr::AttrSet;

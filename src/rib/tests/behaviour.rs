@@ -11,6 +11,13 @@ fn prefixes(dests: impl Iterator<Item = IpNet>) -> Vec<String> {
     dests.map(|p| p.to_string()).collect()
 }
 
+/// In order of the peers.
+fn verdicts(dest: DestRef<'_>) -> Vec<Verdict> {
+    let mut explained = dest.explain();
+    explained.sort_by_key(|v| v.path.source);
+    explained.into_iter().map(|v| v.verdict).collect()
+}
+
 #[test]
 fn an_identical_announcement_changes_nothing_but_staleness() {
     let mut rib = rib(&[PeerKind::Client]);
@@ -83,7 +90,7 @@ fn multipath_needs_a_tie_and_another_next_hop() {
     let dest = rib.lookup(&P.parse().unwrap()).unwrap();
     let sources: Vec<u32> = dest.multipath().iter().map(|p| p.source.0).collect();
     assert_eq!(sources, [1, 2, 6], "3 has the next hop of 2, 4 another AS_PATH, 5 a longer one");
-    let verdicts: Vec<Verdict> = dest.explain().into_iter().map(|v| v.verdict).collect();
+    let verdicts = verdicts(dest);
     assert_eq!(verdicts[1], Verdict::Multipath(Step::RouterId));
     assert_eq!(verdicts[4], Verdict::NotBest(Step::AsPathLength));
 }
@@ -100,7 +107,7 @@ fn unusable_paths_are_kept_with_their_reason() {
     let changed = rib.decide(V4);
     assert!(changed.best.is_empty());
     let dest = rib.lookup(&P.parse().unwrap()).unwrap();
-    let verdicts: Vec<Verdict> = dest.explain().into_iter().map(|v| v.verdict).collect();
+    let verdicts = verdicts(dest);
     let invalid = Verdict::Ineligible(Reason::NextHopInvalid);
     assert_eq!(verdicts, [invalid, invalid, invalid, Verdict::Ineligible(Reason::RejectedByLoop)]);
     assert_eq!((dest.paths().count(), dest.all_paths().count()), (0, 4));
