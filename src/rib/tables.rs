@@ -206,6 +206,9 @@ impl Rib {
     }
 
     /// A slot names the destination: its id is not reused before [`Rib::release_dest`]. One hold per holder and destination.
+    ///
+    /// # Panics
+    /// If the id is not in use: holders take ids from [`Changed`] or from [`crate::rib::DestRef`] only.
     pub fn hold_dest(&mut self, family: Family, id: DestId) {
         on_table!(self, family, table => table.hold(id));
     }

@@ -47,6 +47,16 @@ fn a_loser_that_changes_is_no_change_of_the_best() {
 }
 
 #[test]
+fn a_newcomer_wins_although_the_unusable_path_before_it_goes() {
+    let mut rib = rib(&[PeerKind::Client; 2]);
+    rib.announce(PeerId(1), V4, &nlri(P), &set(&[7], |_| {}), Some(Reason::NoPolicy));
+    rib.announce(PeerId(2), V4, &nlri(P), &set(&[7], |_| {}), None);
+    rib.withdraw(PeerId(1), V4, &nlri(P));
+    assert_eq!(rib.decide(V4).best.len(), 1);
+    assert_eq!(best(&rib, P), Some(PeerId(2)));
+}
+
+#[test]
 fn med_does_not_make_the_best_path_depend_on_the_order_of_arrival() {
     // Pairwise: a beats b by MED, b beats c and c beats a by router id: circular.
     let routes = [(3, 7, 10), (1, 7, 20), (2, 8, 0)];
@@ -363,6 +373,8 @@ fn lookups_find_exact_longest_and_covering_prefixes() {
     assert!(rib.lookup(&net("10.1.2.0/25")).is_none());
     assert_eq!(rib.lookup(&net("10.1.2.9/24")).unwrap().prefix(), net("10.1.2.0/24"));
     assert_eq!(prefixes(rib.covering(&net("10.1.2.3/32")).map(|d| d.prefix())), ["10.1.2.0/24", "10.1.0.0/16", "10.0.0.0/8", "0.0.0.0/0"]);
+    let mut cursor = Some(DumpCursor::default());
+    assert_eq!(prefixes(rib.covered(&net("10.1.0.0/16"), &mut cursor).map(|d| d.prefix())), ["10.1.0.0/16", "10.1.2.0/24"]);
 }
 
 #[test]
