@@ -43,11 +43,7 @@ const ROOMS: &[Room] = &[
         ],
     ),
     shell("net", &["wire", "session", "export", "policy", "rib"], &["tokio", "socket2", "libc", "futures_util", "smallvec"]),
-    shell(
-        "config",
-        &["wire", "policy", "session", "rib", "export"],
-        &["serde", "serde_saphyr", "serde_json", "miette", "regex"],
-    ),
+    shell("config", &["wire", "policy", "session", "rib", "export"], &["serde", "serde_saphyr", "serde_json", "miette", "regex"]),
     shell(
         "speaker",
         &["wire", "policy", "session", "rib", "export", "fib", "net", "config"],
@@ -119,7 +115,8 @@ fn the_core_reads_no_clock_and_opens_no_socket() {
     let mut faults = Vec::new();
     for room in ROOMS.iter().filter(|r| r.core) {
         for (file, text) in files_of(room.name) {
-            for word in ["Instant::now", "SystemTime", "TcpStream", "UdpSocket", "thread::", "std::fs", "std::env", "println!", "eprintln!"] {
+            for word in ["Instant::now", "SystemTime", "TcpStream", "UdpSocket", "thread::", "std::fs", "std::env", "println!", "eprintln!"]
+            {
                 if text.contains(word) {
                     faults.push(format!("{}: {word} in the core", file.display()));
                 }

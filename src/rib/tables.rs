@@ -157,6 +157,11 @@ impl Rib {
         });
     }
 
+    /// The peer became a client, or is one no more (RFC 4456). True when that is news.
+    pub fn set_kind(&mut self, peer: PeerId, kind: PeerKind) -> bool {
+        self.peers.get_mut(&peer).is_some_and(|p| std::mem::replace(&mut p.info.kind, kind) != kind)
+    }
+
     /// A route of our own. One prefix has one: several origins of a prefix are merged by the caller.
     pub fn originate(&mut self, prefix: IpNet, attrs: &AttrSet) {
         self.announce(PeerId::LOCAL, Family::of(&prefix), &[Nlri::from(prefix)], attrs, None);

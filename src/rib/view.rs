@@ -7,8 +7,8 @@ use super::dest::{Dest, Key, Path};
 use super::tables::Rib;
 use super::{DestId, PeerId};
 use crate::policy::Reason;
-use crate::wire::Family;
 use crate::wire::attr::AttrSet;
+use crate::wire::{Family, Nlri};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
@@ -155,6 +155,12 @@ impl Rib {
     /// Exactly this prefix (host bits are ignored), if it has a path.
     pub fn lookup(&self, prefix: &IpNet) -> Option<DestRef<'_>> {
         self.covering(prefix).find(|d| d.prefix == prefix.trunc())
+    }
+
+    /// Whether the peer has this very path, and import accepted it.
+    pub fn has_accepted(&self, peer: PeerId, nlri: &Nlri) -> bool {
+        let path = |d: DestRef<'_>| d.all_paths().any(|p| p.source == peer && p.path_id_rx == nlri.path_id && p.path_id_tx != 0);
+        self.lookup(&nlri.prefix).is_some_and(path)
     }
 
     /// The longest prefix that contains `prefix`, itself included, and has a path.
