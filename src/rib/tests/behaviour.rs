@@ -345,6 +345,10 @@ fn a_changed_kind_of_peer_is_decided_and_reported() {
     rib.peer_up(PeerId(1), peer(1, PeerKind::NonClient));
     assert_eq!(rib.counters(PeerId(1), V4).stale, 0, "the session stays");
     assert_eq!(rib.decide(V4).best.len(), 1);
+    assert!(rib.set_kind(PeerId(1), PeerKind::Client));
+    assert_eq!(rib.decide(V4).best.len(), 1);
+    assert!(!rib.set_kind(PeerId(1), PeerKind::Client));
+    assert!(rib.decide(V4).is_empty());
 }
 
 #[test]
