@@ -1,9 +1,9 @@
 //! Import of one peer: the checks that the protocols ask for, then the peer's chain.
 
-use super::as_path;
 use super::chain::{Chain, Outcome};
 use super::role::{self, Leak};
 use super::{Reason, RouteView};
+use crate::wire::attr::as_path::PathView;
 use crate::wire::attr::{AttrSet, Marks, PathAttributes};
 use crate::wire::{Asn, ClusterId, Role, RouterId};
 
@@ -46,7 +46,7 @@ impl Import {
 
     fn is_loop(&self, attrs: &AttrSet) -> bool {
         let head = attrs.head();
-        let times = |own: Asn| as_path::asns(attrs).filter(|asn| *asn == own.get()).count();
+        let times = |own: Asn| PathView::of(attrs).count(own.get());
         let allowed = usize::from(self.allow_own_as);
         times(self.local_as) > allowed
             || (self.router_as != self.local_as && times(self.router_as) > allowed)
