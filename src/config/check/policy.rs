@@ -102,7 +102,7 @@ impl Checker<'_> {
         if action == Action::Reject && !sets.is_empty() {
             self.complain(&place.key("set"), "changes a route that is then rejected; remove it, or use action accept or next");
         }
-        if action == Action::Next && sets.is_empty() {
+        if action == Action::Next && rule.set.as_ref().is_none_or(|set| *set == Set::default()) {
             self.complain(place, "does nothing: it neither sets nor decides; add set, or action accept or reject");
         }
         params::Rule { matches, sets, action }

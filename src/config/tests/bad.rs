@@ -25,7 +25,8 @@ bad! {
     tab_as_indent: "router:\n\tasn: 64512\n";
     empty_file: "# nothing yet\n";
     not_a_mapping: "- router\n";
-    duplicate_key: "router: { asn: 64512 }\nneighbors: []\nrouter: { asn: 64513 }\n";
+    list_for_a_mapping: "router: [64512]\nneighbors: [[10.0.0.2]]\n";
+    duplicate_key: "router: { asn: 64512 }\nneighbors: []\nrouter: { asn: 64513 }\nlog: { level: info, format: json, level: debug }\n";
     unknown_keys: "router: { asn: 64512, ids: 10.0.0.1 }\nneigbors: []\nneighbors:\n  - { address: 10.0.0.2, asn: 1, hold-time: 9s }\nfoo: 1\n";
     wrong_types: "
 router: { asn: zero, id: 10.0.0 }
