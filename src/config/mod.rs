@@ -19,7 +19,7 @@ mod print;
 mod tests;
 mod tree;
 
-pub use check::{Host, Input, check};
+pub use check::{Host, Input, LocalHost, check};
 pub use complaint::{Complaint, Diagnostics};
 pub use diff::{Action, diff};
 pub use file::File;

@@ -22,7 +22,7 @@ impl<'a> PathView<'a> {
     }
 
     /// `value` must be well-formed, with 4-octet numbers.
-    pub(in crate::wire) const fn new(value: &'a [u8]) -> Self {
+    pub const fn new(value: &'a [u8]) -> Self {
         Self(value)
     }
 
