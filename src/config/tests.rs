@@ -74,7 +74,7 @@ neighbors:
     extendedMessages: true
     maxPrefixes: { limit: 10, action: restart, restartAfter: 1m }
     import: [one, two]
-    export: two
+    export: three
     allowOwnAsn: 1
     role: customer
   - { address: 10.0.0.3, group: plain, routeReflectorClient: true, passive: true, addPath: { send: 2 } }
@@ -117,9 +117,10 @@ policies:
         tags: { add: [new], remove: [old] }
       action: accept
   two:
-    - { set: { med: none, nextHop: unchanged, prepend: {} }, action: next }
+    - { set: { med: none, prepend: {} }, action: next }
     - { set: { med: { add: 10 } } }
     - { action: reject }
+  three: [{ set: { nextHop: unchanged } }]
 fib: { install: best, table: 100, protocol: 200, metric: 7, onStop: keep }
 api: { socket: /tmp/kubgp.sock }
 metrics: { listen: off, compat: none, peerLabel: ip-port }

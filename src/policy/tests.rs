@@ -298,6 +298,15 @@ fn graceful_shutdown_of_an_external_peer_is_the_last_resort() {
 }
 
 #[test]
+fn a_next_hop_set_on_import_is_no_order_for_export() {
+    let sets = Sets { next_hop: Some(NextHopSet::Address([10, 0, 0, 9].into())), ..Sets::default() };
+    let chain = Chain::new(vec![policy(vec![Rule { matches: Match::default(), sets, action: Action::Accept }])], AtEnd::Accept);
+    let imported = run(&Import { chain, ..import() }, &attributes(&[64500]));
+    let expected = PathAttributes { next_hop: NextHop::V4([10, 0, 0, 9].into()), ..attributes(&[64500]) };
+    assert_eq!(imported, Outcome::Accept(AttrSet::from(&expected)));
+}
+
+#[test]
 fn only_to_customer_stops_leaks() {
     let plain = attributes(&[64500]);
     let marked = |otc| PathAttributes { otc: Some(otc), ..attributes(&[64500]) };

@@ -122,10 +122,10 @@ dynamicNeighbors:
     unknown_names: "
 router: { asn: 64512 }
 groups: { nodes: { asn: 1 } }
-policies: { tor-in: [{ action: accept }], broken: [{ match: { asPath: '(' }, action: accept }] }
+policies: { tor-in: [{ action: accept }], broken: [{ match: { asPath: '(' }, action: accept }], own: [{ set: { nextHop: self } }] }
 neighbors:
   - { address: 10.0.0.2, group: node }
-  - { address: 10.0.0.3, group: nodes, import: [tor-in, tor-on, broken], export: something-else }
+  - { address: 10.0.0.3, group: nodes, import: [tor-in, tor-on, broken, own], export: something-else }
   - { address: 10.0.0.4, group: nodes, bfd: fast }
 ";
     policies: "
