@@ -183,6 +183,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
         fn behaves_like_a_set(ops in prop::collection::vec((any::<bool>(), prop_oneof![0u32..300, 4000u32..4300, any::<u32>()]), 0..2000)) {
             let (mut set, mut model) = (IdSet::default(), BTreeSet::new());

@@ -17,9 +17,9 @@ mod dest;
 mod idset;
 mod nexthop;
 mod peer;
-mod rib;
 mod stale;
 mod table;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -28,7 +28,7 @@ pub use attrs::AttrId;
 pub use decide::{Candidate, Rules, Step, decide};
 pub use nexthop::{NextHopInterest, Resolution};
 pub use peer::{PeerInfo, PrefixCounters};
-pub use rib::{Changed, Memory, Params, Rib};
+pub use tables::{Changed, Memory, Params, Rib};
 pub use view::{DestRef, DumpCursor, PathRef, PathView, Verdict};
 
 /// A source of routes. 0 is ourselves; other numbers are given by the caller and never reused while the process lives.

@@ -1,11 +1,13 @@
-//! The life of a peer's routes across sessions: stale marks by epoch, sweeps (RFC 4724 4.2, RFC 7313 4).
+//! The life of a peer's routes across sessions: stale marks by epoch, sweeps (RFC 4724 4.2, RFC 7313 4, RFC 9494 4.2).
 //!
 //! A path is stale when its epoch is not its peer's. Raising the epoch marks a whole table without touching it.
 
-use super::PeerId;
 use super::peer::{Peer, PeerFamily, PeerInfo};
-use super::rib::{Rib, on_table};
 use super::table::Touch;
+use super::tables::{Rib, on_table};
+use super::{AttrId, PeerId};
+use crate::wire::attr::community::Community;
+use crate::wire::attr::{AttrSet, Marks, PathAttributes};
 use crate::wire::{Family, FamilySet};
 
 impl Rib {
@@ -92,6 +94,29 @@ impl Rib {
         self.forget_idle(peer);
     }
 
+    /// The restart time is over, and the peer has long-lived graceful restart for these families: stale routes with NO_LLGR are
+    /// removed, the others get the LLGR_STALE community and with it the last place in the decision (RFC 9494 4.2, 4.3).
+    pub fn begin_long_lived(&mut self, peer: PeerId, families: FamilySet) {
+        for family in families.iter() {
+            let Some(entry) = self.peers.get_mut(&peer) else { return };
+            let from = &mut entry.families[family.index()];
+            let (epoch, attrs) = (from.epoch, &mut self.attrs);
+            let old = on_table!(self, family, table => table.stale_attrs(peer, from));
+            let marks = |id: &AttrId| attrs.get(*id).head().marks;
+            let forbidden: Vec<AttrId> = old.iter().copied().filter(|id| marks(id).contains(Marks::NO_LLGR)).collect();
+            let unmarked = old.into_iter().filter(|id| !marks(id).contains(Marks::NO_LLGR) && !marks(id).contains(Marks::LLGR_STALE));
+            let unmarked: Vec<AttrId> = unmarked.collect();
+            let marked: Vec<AttrId> = unmarked.iter().map(|id| attrs.intern(&with_llgr_stale(attrs.get(*id)), peer)).collect();
+            let change = |id| unmarked.binary_search(&id).ok().map(|at| marked[at]);
+            on_table!(self, family, table => {
+                table.remove_all(peer, from, attrs, |p| p.epoch() != epoch && forbidden.binary_search(&p.attr).is_ok());
+                table.rewrite_stale(peer, from, attrs, change);
+            });
+            marked.iter().for_each(|id| attrs.release(*id));
+        }
+        self.forget_idle(peer);
+    }
+
     /// Makes all paths of the peer stale.
     fn mark_stale(&mut self, peer: PeerId, family: Family) {
         let Some(state) = self.state(peer, family) else { return };
@@ -122,7 +147,7 @@ impl Rib {
         let from = &mut entry.families[family.index()];
         let epoch = from.epoch;
         if !stale_only || from.counters.stale > 0 {
-            on_table!(self, family, table => table.remove_all(peer, from, &mut self.attrs, |e| !stale_only || e != epoch));
+            on_table!(self, family, table => table.remove_all(peer, from, &mut self.attrs, |p| !stale_only || p.epoch() != epoch));
         }
     }
 
@@ -135,4 +160,10 @@ impl Rib {
     fn state(&mut self, peer: PeerId, family: Family) -> Option<&mut PeerFamily> {
         Some(&mut self.peers.get_mut(&peer)?.families[family.index()])
     }
+}
+
+fn with_llgr_stale(set: &AttrSet) -> AttrSet {
+    let mut attributes = PathAttributes::from(set);
+    attributes.communities.push(Community::LLGR_STALE.0);
+    AttrSet::from(&attributes)
 }

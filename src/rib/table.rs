@@ -105,15 +105,15 @@ impl<K: Key> Table<K> {
         }
     }
 
-    /// Removes the paths of `source` that `gone` selects (by epoch).
-    pub(super) fn remove_all(&mut self, source: PeerId, from: &mut PeerFamily, attrs: &mut Interner, gone: impl Fn(u8) -> bool) {
+    /// Removes the paths of `source` that `gone` selects.
+    pub(super) fn remove_all(&mut self, source: PeerId, from: &mut PeerFamily, attrs: &mut Interner, gone: impl Fn(&Path) -> bool) {
         let mut at = Some(0);
         while let Some(id) = at.and_then(|a| from.dests.next(a)) {
             at = id.checked_add(1);
             let mut left = false;
             let mut index = 0;
             while let Some(path) = self.dests[id].paths().get(index) {
-                if path.source == source && gone(path.epoch()) {
+                if path.source == source && gone(path) {
                     self.remove_path(DestId(id), index, from, attrs);
                     continue;
                 }
@@ -142,6 +142,46 @@ impl<K: Key> Table<K> {
                 }
             }
             if found {
+                self.mark_dirty(DestId(id));
+            }
+        }
+    }
+
+    /// The attribute sets of the stale paths of `source`, each once.
+    pub(super) fn stale_attrs(&self, source: PeerId, from: &PeerFamily) -> Vec<AttrId> {
+        let paths = from.dests.iter().flat_map(|id| self.dests[id].paths());
+        let mut found: Vec<AttrId> = paths.filter(|p| p.source == source && p.epoch() != from.epoch).map(|p| p.attr).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Gives the stale paths of `source` the attribute set that `change` names; they stay stale. The caller holds both sets.
+    pub(super) fn rewrite_stale(
+        &mut self,
+        source: PeerId,
+        from: &PeerFamily,
+        attrs: &mut Interner,
+        change: impl Fn(AttrId) -> Option<AttrId>,
+    ) {
+        for id in from.dests.iter() {
+            let dest = &mut self.dests[id];
+            let mut dirty = false;
+            for index in 0..dest.paths().len() {
+                let path = &mut dest.paths_mut()[index];
+                if path.source == source
+                    && path.epoch() != from.epoch
+                    && let Some(new) = change(path.attr)
+                {
+                    attrs.hold(new);
+                    attrs.release(std::mem::replace(&mut path.attr, new));
+                    if path.filtered().is_none() {
+                        dest.touch(index);
+                        dirty = true;
+                    }
+                }
+            }
+            if dirty {
                 self.mark_dirty(DestId(id));
             }
         }

@@ -4,7 +4,7 @@ use super::attrs::AttrId;
 use super::choose::{Chooser, Indices};
 use super::decide::Step;
 use super::dest::{Dest, Key, Path};
-use super::rib::Rib;
+use super::tables::Rib;
 use super::{DestId, PeerId};
 use crate::policy::Reason;
 use crate::wire::Family;
