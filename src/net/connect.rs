@@ -1,6 +1,7 @@
 //! Options of one BGP connection, and the outgoing connect.
 
 use super::sockopt;
+use crate::session::Direction;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
@@ -20,9 +21,7 @@ pub struct SocketOptions {
 /// How far away the peer may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ttl {
-    /// The kernel's default (iBGP).
-    Default,
-    /// Send with this TTL: 1 for a directly connected eBGP peer, more for multihop.
+    /// Send with this TTL: 1 for a directly connected eBGP peer, more for iBGP and multihop.
     Send(u8),
     /// GTSM over at most this many hops (RFC 5082).
     Security(u8),
@@ -71,13 +70,18 @@ pub async fn connect(remote: SocketAddr, options: &SocketOptions) -> io::Result<
     socket.connect(remote).await
 }
 
-/// Sets on an accepted connection what depends on the peer; the rest came from the listener.
+/// Sets on an accepted connection what depends on the peer; the rest came from the listener. A connection of ours has all already.
 ///
 /// # Errors
 /// What the kernel says.
-pub fn prepare_accepted(stream: &TcpStream, options: &SocketOptions) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    apply_ttl(&SockRef::from(stream), stream.peer_addr()?.is_ipv4(), options.ttl)
+pub fn prepare(stream: &TcpStream, direction: Direction, options: &SocketOptions) -> io::Result<()> {
+    match direction {
+        Direction::Outbound => Ok(()),
+        Direction::Inbound => {
+            stream.set_nodelay(true)?;
+            apply_ttl(&SockRef::from(stream), stream.peer_addr()?.is_ipv4(), options.ttl)
+        }
+    }
 }
 
 /// A TCP socket with what every BGP socket of ours has: TOS CS6 (RFC 4271 appendix), no Nagle, keepalive off, non-blocking.
@@ -96,7 +100,6 @@ pub(super) fn new_socket(ipv4: bool) -> io::Result<Socket> {
 
 fn apply_ttl(socket: &SockRef<'_>, ipv4: bool, ttl: Ttl) -> io::Result<()> {
     let (send, minimum) = match ttl {
-        Ttl::Default => return Ok(()),
         Ttl::Send(ttl) => (ttl, None),
         Ttl::Security(hops) => (255, Some(255 - hops.saturating_sub(1))),
     };

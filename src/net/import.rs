@@ -20,7 +20,7 @@ pub fn import(update: Update, rules: &Import, origin: Origin, items: &mut Vec<It
         items.push(Item::Withdraw { family, nlri });
     }
     for reach in update.reach {
-        if rules.depends_on_prefix() {
+        if rules.chain.depends_on_prefix() {
             import_each(&reach, rules, origin, items);
         } else if let Some(first) = reach.nlri.first() {
             let (attrs, filtered) = settle(apply(rules, first, &reach.attrs, origin), &reach.attrs);

@@ -1,14 +1,14 @@
 //! What shards, the RIB task and the speaker say to each other. Every channel that carries these is bounded.
 
 use super::connect::SocketOptions;
-use crate::export::{Cursor, Journal};
+use crate::export::{AddPath, Cursor, Journal, NextHopMode};
 use crate::policy::{Chain, Import, PeerKind, Reason};
 use crate::rib::PeerId;
 use crate::session::{Down, Negotiated, PeerParams, PeerStatus, StopReason};
 use crate::wire::attr::AttrSet;
 use crate::wire::nlri::Nlri;
-use crate::wire::refresh::RouteRefresh;
-use crate::wire::{ClusterId, Family, FamilySet};
+use crate::wire::{Asn, ClusterId, Family, FamilySet, Role};
+use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -23,40 +23,48 @@ pub struct PeerConfig {
     pub params: PeerParams,
     pub socket: SocketOptions,
     pub rules: Arc<Rules>,
-    /// For peers accepted from a range: the peer goes when its session has been down for this long.
-    pub forget_after: Option<Duration>,
 }
 
 /// What happens to the routes of a peer; a change of it does not touch the session.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    pub kind: PeerKind,
-    pub import: Import,
+    /// An iBGP peer is a route reflection client of ours (RFC 4456).
+    pub client: bool,
+    pub router_as: Asn,
+    pub cluster_id: ClusterId,
+    pub allow_own_as: u8,
+    pub role: Option<Role>,
+    pub import: Chain,
     pub export: Chain,
     pub next_hop: NextHopMode,
-    pub cluster_id: ClusterId,
-    pub add_path_send: AddPathSend,
-    pub max_prefixes: [Option<MaxPrefixes>; 2],
+    pub add_path_send: AddPath,
+    pub max_prefixes: Option<MaxPrefixes>,
 }
 
-/// How the next hop of advertised routes is chosen.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum NextHopMode {
-    /// eBGP: ourselves; iBGP: unchanged, ourselves for what we originate (RFC 4271 5.1.3).
-    #[default]
-    Auto,
-    /// Always ourselves, on reflected routes too.
-    SelfAddress,
-    Unchanged,
-}
+impl Rules {
+    /// How we relate to the peer of an established session.
+    pub fn kind(&self, session: &Negotiated) -> PeerKind {
+        match (session.ebgp, self.client) {
+            (true, _) => PeerKind::Ebgp,
+            (false, true) => PeerKind::Client,
+            (false, false) => PeerKind::NonClient,
+        }
+    }
 
-/// How many paths of a prefix the peer gets where add-path is negotiated (RFC 7911).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum AddPathSend {
-    #[default]
-    Off,
-    Best(u16),
-    All,
+    /// The import of an established session.
+    pub fn import(&self, session: &Negotiated) -> Import {
+        Import {
+            local_as: session.local_as,
+            router_as: self.router_as,
+            remote_as: session.remote_as,
+            router_id: session.local_id,
+            cluster_id: Some(self.cluster_id),
+            allow_own_as: self.allow_own_as,
+            ebgp: session.ebgp,
+            role: self.role,
+            chain: self.import.clone(),
+        }
+    }
 }
 
 /// A prefix limit (RFC 4486 4).
@@ -119,6 +127,10 @@ pub enum Command {
     Joined(Box<Joined>),
     /// Asks the peer to send its routes again (RFC 2918); nothing happens where that was not negotiated.
     RequestRefresh { peer: PeerId, family: Family },
+    /// Sends the peer all routes again, as if it had asked.
+    Resend { peer: PeerId, family: Family },
+    /// Resets the members of a journal that have read no further than `need`: they hold back too much memory.
+    ResetLaggards { journal: Arc<Journal>, need: u64 },
     Snapshot(oneshot::Sender<Vec<PeerSnapshot>>),
     /// Ends all sessions; answers when the last NOTIFICATION is written.
     Shutdown { reason: StopReason, done: oneshot::Sender<()> },
@@ -131,6 +143,8 @@ pub struct Joined {
     pub family: Family,
     pub cursor: Cursor,
     pub journal: Arc<Journal>,
+    /// Messages to send before the first of the new group, when the member comes from another one.
+    pub farewell: Vec<Bytes>,
 }
 
 /// Shard to RIB, in the order in which things happened to the peer.
@@ -138,6 +152,8 @@ pub enum FromShard {
     Up(Box<Up>),
     Routes { peer: PeerId, items: Vec<Item> },
     Down { peer: PeerId, down: Box<Down> },
+    /// A refresh of this member can go on once its group is free of dead entries.
+    AskClean { peer: PeerId, family: Family },
     /// The rules of an established peer changed: its update groups may have to.
     Rules { peer: PeerId, rules: Arc<Rules> },
     /// The peer is gone for good.
@@ -159,7 +175,9 @@ pub enum Item {
     Announce { family: Family, attrs: AttrSet, filtered: Option<Reason>, nlri: Vec<Nlri> },
     Withdraw { family: Family, nlri: Vec<Nlri> },
     EndOfRib(Family),
-    Refresh(RouteRefresh),
+    /// BoRR and EoRR (RFC 7313).
+    BeginRefresh(Family),
+    EndRefresh(Family),
 }
 
 impl Item {
@@ -167,7 +185,7 @@ impl Item {
     pub fn weight(&self) -> usize {
         match self {
             Self::Announce { nlri, .. } | Self::Withdraw { nlri, .. } => nlri.len(),
-            Self::EndOfRib(_) | Self::Refresh(_) => 1,
+            Self::EndOfRib(_) | Self::BeginRefresh(_) | Self::EndRefresh(_) => 1,
         }
     }
 }
@@ -186,6 +204,9 @@ pub struct PeerSnapshot {
     pub queued_bytes: usize,
     pub blocked: bool,
     pub eor_sent: FamilySet,
+    /// Path attributes that RFC 7606 made us discard or withdraw for.
+    pub update_errors: u64,
+    pub updates_sent: u64,
     /// Seconds to the next timers.
     pub next_timeout: Option<Duration>,
 }

@@ -5,6 +5,20 @@
 //!
 //! Must never know: configuration, Kubernetes, the Loc-RIB.
 
-pub mod connect;
-pub mod listener;
-pub mod sockopt;
+mod conn;
+mod connect;
+mod import;
+mod listener;
+mod member;
+mod message;
+mod runner;
+mod shard;
+mod sockopt;
+
+pub use connect::{Password, SocketOptions, Ttl};
+pub use listener::{Acceptor, Keys, Listener};
+pub use message::{
+    Command, FromShard, Item, Joined, LimitAction, MaxPrefixes, PeerConfig, PeerIds, PeerSnapshot, RangeConfig, Rules, Up,
+};
+pub use shard::{Links, PeerEvent, ShardHandle};
+pub use sockopt::MAX_MD5_KEY;

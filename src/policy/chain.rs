@@ -136,7 +136,7 @@ impl Chain {
     }
 
     fn run(&self, route: RouteView<'_>, mut visit: impl FnMut(Visit<'_>)) -> Outcome {
-        let mut changed: Option<AttrSet> = None;
+        let mut changed;
         let mut candidate = Candidate::new(route);
         let rules = self.0.policies.iter().flat_map(|policy| policy.rules.iter().enumerate().map(move |(i, rule)| (policy, i + 1, rule)));
         for (number, (policy, index, rule)) in (1..).zip(rules) {
@@ -150,8 +150,8 @@ impl Chain {
             }
             if let Some(next) = rule.sets.apply(candidate.route.attrs) {
                 drop(candidate);
-                changed = Some(next);
-                candidate = Candidate::new(route.with(changed.as_ref()));
+                changed = next;
+                candidate = Candidate::new(route.with(Some(&changed)));
             }
             if rule.action == Action::Accept {
                 return Outcome::Accept(candidate.route.attrs.clone());

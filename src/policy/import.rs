@@ -2,9 +2,10 @@
 
 use super::as_path;
 use super::chain::{Chain, Outcome};
+use super::role::{self, Leak};
 use super::{Reason, RouteView};
 use crate::wire::attr::{AttrSet, Marks, PathAttributes};
-use crate::wire::{Asn, ClusterId, RouterId};
+use crate::wire::{Asn, ClusterId, Role, RouterId};
 
 /// What the import of one established session needs to know.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,17 +21,24 @@ pub struct Import {
     /// How often our own AS may stand in AS_PATH.
     pub allow_own_as: u8,
     pub ebgp: bool,
+    /// Our role on this session (RFC 9234), the negotiated or the configured one.
+    pub role: Option<Role>,
     pub chain: Chain,
 }
 
 impl Import {
-    /// Loops first (RFC 4271 9.1.2, RFC 4456 8), then the chain; last GRACEFUL_SHUTDOWN, so that no rule
+    /// Loops first (RFC 4271 9.1.2, RFC 4456 8), then leaks (RFC 9234 5), then the chain; last GRACEFUL_SHUTDOWN, so that no rule
     /// undoes it by setting LOCAL_PREF, while a rule that removes the community opts out (RFC 8326 4.2).
     pub fn apply(&self, route: RouteView<'_>) -> Outcome {
         if self.is_loop(route.attrs) {
             return Outcome::Reject(Reason::RejectedByLoop);
         }
-        match self.chain.apply(route) {
+        let marked = match self.role.filter(|_| self.ebgp).map(|role| role::ingress(role, self.remote_as, route.attrs)) {
+            Some(Err(Leak)) => return Outcome::Reject(Reason::RouteLeak),
+            Some(Ok(marked)) => marked,
+            None => None,
+        };
+        match self.chain.apply(route.with(marked.as_ref())) {
             Outcome::Accept(attrs) if self.ebgp => Outcome::Accept(after_graceful_shutdown(attrs)),
             outcome => outcome,
         }

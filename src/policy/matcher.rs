@@ -50,10 +50,6 @@ impl Matcher {
         self.prefixes.is_some() || self.plain.family.is_some() || self.not.as_ref().is_some_and(|not| not.depends_on_prefix())
     }
 
-    pub fn plain(&self) -> &Match {
-        &self.plain
-    }
-
     /// The name of the first condition that does not hold, as the configuration file spells it. The cheap ones come first.
     pub fn failing(&self, candidate: &Candidate<'_>) -> Option<&'static str> {
         let RouteView { prefix, attrs, neighbor, kind } = candidate.route;

@@ -13,6 +13,7 @@ mod import;
 mod matcher;
 pub mod params;
 mod reason;
+pub mod role;
 #[cfg(test)]
 mod tests;
 

@@ -12,10 +12,11 @@
 
 mod collision;
 mod connection;
-mod fsm;
 mod framing;
+mod fsm;
 mod history;
 mod negotiate;
+mod output;
 mod params;
 mod peer;
 mod status;
@@ -24,8 +25,7 @@ mod timers;
 pub use fsm::State;
 pub use history::{Cause, Change, History};
 pub use negotiate::{Negotiated, PeerGr};
-pub use params::{
-    ConnId, Direction, GrMode, GrParams, HoldTime, InvalidHoldTime, PeerParams, RemoteAs, RoleParams, StopReason,
-};
-pub use peer::{CloseMode, Down, DownReason, Event, Output, Peer};
+pub use output::{CloseMode, Down, DownReason, Event, Output};
+pub use params::{ConnId, Direction, GrMode, GrParams, HoldTime, InvalidHoldTime, PeerParams, RemoteAs, RoleParams, StopReason};
+pub use peer::Peer;
 pub use status::{Counters, ErrorRecord, PeerStatus, TcpError};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::wire::{Asn, Family, FamilySet, Role, RouterId};
+use crate::wire::{Asn, CeaseCode, Family, FamilySet, Notification, Role, RouterId};
 
 /// Settings of one peer. They take effect with the next OPEN.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,6 +46,8 @@ pub struct PeerParams {
     pub enforce_first_as: bool,
     /// Accept AS_SET and AS_CONFED_SET instead of treating the route as withdrawn (RFC 9774).
     pub allow_as_set: bool,
+    /// LOCAL_PREF of an iBGP path that comes without; `None`: it is treated as withdrawn (RFC 4271 5.1.5).
+    pub default_local_pref: Option<u32>,
     /// Host name for the FQDN capability; empty is off.
     pub hostname: String,
     /// Seed of the timer jitter.
@@ -77,6 +79,7 @@ impl PeerParams {
             role: None,
             enforce_first_as: true,
             allow_as_set: false,
+            default_local_pref: None,
             hostname: String::new(),
             seed: 0,
         }
@@ -227,10 +230,7 @@ pub enum StopReason {
 impl StopReason {
     /// The operator wants the peer down until further notice.
     pub(super) const fn stays_down(&self) -> bool {
-        matches!(
-            self,
-            Self::AdminDown(_) | Self::Deconfigured | Self::GracefulClose | Self::MaxPrefix { restart_after: None, .. }
-        )
+        matches!(self, Self::AdminDown(_) | Self::Deconfigured | Self::GracefulClose | Self::MaxPrefix { restart_after: None, .. })
     }
 
     /// ManualStop (event 2) rather than AutomaticStop (event 8).
@@ -240,10 +240,21 @@ impl StopReason {
 
     /// The routes of both sides must go, so the Cease is wrapped as Hard Reset when both sides know it (RFC 8538 5).
     pub(super) const fn is_hard(&self) -> bool {
-        matches!(
-            self,
-            Self::AdminDown(_) | Self::Deconfigured | Self::HardReset(_) | Self::MaxPrefix { .. } | Self::BfdDown
-        )
+        matches!(self, Self::AdminDown(_) | Self::Deconfigured | Self::HardReset(_) | Self::MaxPrefix { .. } | Self::BfdDown)
+    }
+
+    /// The Cease of this reason; `None` where the connection just ends.
+    pub(super) fn notification(&self) -> Option<Notification> {
+        Some(match self {
+            Self::AdminDown(text) => Notification::cease(CeaseCode::AdminShutdown, text.as_deref()),
+            Self::Deconfigured => Notification::cease(CeaseCode::Deconfigured, None),
+            Self::ConfigChange => Notification::cease(CeaseCode::ConfigChange, None),
+            Self::AdminReset(text) | Self::HardReset(text) => Notification::cease(CeaseCode::AdminReset, text.as_deref()),
+            Self::MaxPrefix { family, limit, .. } => Notification::max_prefixes(family.afi_safi(), *limit),
+            Self::OutOfResources => Notification::cease(CeaseCode::OutOfResources, None),
+            Self::BfdDown => Notification::cease(CeaseCode::BfdDown, None),
+            Self::GracefulClose => return None,
+        })
     }
 }
 
