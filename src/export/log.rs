@@ -299,7 +299,7 @@ impl Log {
 
     /// Frees tombstones that everybody has read. Returns their keys, which are vacant now.
     pub fn free_tombstones(&mut self) -> Vec<u32> {
-        self.members.settle(&self.journal);
+        self.members.settle();
         let (least, _) = self.members.least_need(&self.journal, self.journal.tail());
         let least = if self.breaks(Rule::TombstoneNeed) { u64::MAX } else { least };
         let mut freed = Vec::new();

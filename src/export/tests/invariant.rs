@@ -190,8 +190,8 @@ impl World {
         self.clean(group);
         let log = &mut self.sides[group].log;
         let tail = log.journal().tail();
-        let join = log.members.join(peer, shard, tail);
-        let mut cursor = Cursor::new(peer, tail, join);
+        let attached = log.members.join(peer, shard, tail);
+        let mut cursor = Cursor::new(peer, tail, attached);
         if let Some(old) = old {
             cursor.follow(&old.cursor);
         }
@@ -251,7 +251,11 @@ impl World {
             Poll::Data => {
                 let mut slices = Slices::new();
                 let limit = 1 + self.random.below(400);
-                member.cursor.slices(view, &mut slices, limit);
+                if !member.bytes.is_empty() && self.random.chance(20) {
+                    member.cursor.rest_of_message(&mut slices);
+                } else {
+                    member.cursor.slices(view, &mut slices, limit);
+                }
                 let mut offered: Vec<u8> = slices.iter().flat_map(|s| s.iter().copied()).collect();
                 assert!(!offered.is_empty(), "data, but none");
                 offered.truncate(1 + self.random.below(offered.len()));
