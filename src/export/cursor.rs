@@ -5,6 +5,7 @@ use crate::rib::PeerId;
 use smallvec::SmallVec;
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What a member does next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,8 +46,8 @@ pub struct Cursor {
     wanted: Option<bool>,
     /// Ends after the message that was begun.
     retired: bool,
-    /// Which join of its shard made it.
-    pub(super) join: u64,
+    /// Set when a shard has taken it over.
+    pub(super) attached: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -65,8 +66,18 @@ enum Refresh {
 }
 
 impl Cursor {
-    pub(super) fn new(peer: PeerId, tail: u64, join: u64) -> Self {
-        Self { peer, next: 0, floor: tail, eor_at: Some(tail), in_flight: None, refresh: Refresh::None, wanted: None, retired: false, join }
+    pub(super) fn new(peer: PeerId, tail: u64, attached: Arc<AtomicBool>) -> Self {
+        Self {
+            peer,
+            next: 0,
+            floor: tail,
+            eor_at: Some(tail),
+            in_flight: None,
+            refresh: Refresh::None,
+            wanted: None,
+            retired: false,
+            attached,
+        }
     }
 
     /// What to do now. Cheap when nothing is: two atomic loads.
@@ -163,9 +174,7 @@ impl Cursor {
         let mut next = self.next;
         if let Some((chunk, at)) = &self.in_flight {
             if self.stops_at_boundary() {
-                let end = chunk.message_end(*at);
-                out.push(IoSlice::new(&chunk.bytes[*at as usize..end as usize]));
-                return;
+                return self.rest_of_message(out);
             }
             if !self.take(chunk, *at, out, &mut left) {
                 return;
@@ -177,6 +186,16 @@ impl Cursor {
             if chunk.number >= barrier || !self.take(chunk, 0, out, &mut left) {
                 return;
             }
+        }
+    }
+
+    /// Adds what is left of the message that was begun; nothing at a boundary. For [`advance`](Self::advance), when a control
+    /// message waits.
+    pub fn rest_of_message<'a>(&'a self, out: &mut Slices<'a>) {
+        if let Some((chunk, at)) = &self.in_flight
+            && !chunk.is_boundary(*at)
+        {
+            out.push(IoSlice::new(&chunk.bytes[*at as usize..chunk.message_end(*at) as usize]));
         }
     }
 

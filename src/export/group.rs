@@ -139,8 +139,8 @@ impl Group {
         }
         self.clean(rib);
         let tail = self.log.journal().tail();
-        let join = self.log.members.join(peer, shard, tail);
-        Cursor::new(peer, tail, join)
+        let attached = self.log.members.join(peer, shard, tail);
+        Cursor::new(peer, tail, attached)
     }
 
     /// The peer's session is down, or it moves to another group. False when it was no member.

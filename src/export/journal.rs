@@ -121,13 +121,11 @@ pub struct Journal {
 struct ShardNeed {
     /// The lowest `need` of the shard's members.
     need: AtomicU64,
-    /// The last join that the shard took over.
-    seen: AtomicU64,
 }
 
 impl Journal {
     pub(super) fn new(shards: usize) -> Self {
-        let shard = |_| ShardNeed { need: AtomicU64::new(u64::MAX), seen: AtomicU64::new(0) };
+        let shard = |_| ShardNeed { need: AtomicU64::new(u64::MAX) };
         Self {
             chunks: Mutex::default(),
             tail: AtomicU64::new(0),
@@ -162,10 +160,6 @@ impl Journal {
 
     pub(super) fn published_need(&self, shard: usize) -> u64 {
         self.shards[shard].need.load(Ordering::Acquire)
-    }
-
-    pub(super) fn seen_joins(&self, shard: usize) -> u64 {
-        self.shards[shard].seen.load(Ordering::Acquire)
     }
 
     /// Removes and replaces chunks, then appends new ones, all seen at once.
@@ -225,9 +219,9 @@ impl View {
 
     /// Takes over a cursor that the group made for a member in this shard. From now on [`publish`](Self::publish) must count it.
     pub fn attach(&self, cursor: &Cursor) {
-        let shard = &self.journal.shards[self.shard];
-        shard.need.fetch_min(cursor.need(), Ordering::AcqRel);
-        shard.seen.fetch_max(cursor.join, Ordering::AcqRel);
+        self.journal.shards[self.shard].need.fetch_min(cursor.need(), Ordering::AcqRel);
+        // Only now may what the shard publishes stand for this member.
+        cursor.attached.store(true, Ordering::Release);
     }
 
     /// Tells the group how far the members of this shard are: the [`need`](Cursor::need) of all attached cursors. To be called

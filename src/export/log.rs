@@ -269,9 +269,10 @@ impl Log {
 
     /// Encodes chunks again without their dead entries.
     fn rebuild(&mut self, numbers: &[u64], packer: &mut Packer, nlri: NlriOf<'_>) {
-        let replaced = numbers.iter().filter_map(|number| self.merge(&[*number], packer, nlri)).collect();
-        let gone = std::mem::take(&mut self.gone);
-        self.journal.apply(&gone, replaced, Vec::new());
+        if !numbers.is_empty() {
+            let runs: Vec<Vec<u64>> = numbers.iter().map(|number| vec![*number]).collect();
+            self.merge_all(&runs, packer, nlri);
+        }
     }
 
     /// Encodes what is live in a run of chunks as one chunk with the highest number. The others are `gone`.
@@ -298,7 +299,7 @@ impl Log {
 
     /// Frees tombstones that everybody has read. Returns their keys, which are vacant now.
     pub fn free_tombstones(&mut self) -> Vec<u32> {
-        self.members.settle(&self.journal);
+        self.members.settle();
         let (least, _) = self.members.least_need(&self.journal, self.journal.tail());
         let least = if self.breaks(Rule::TombstoneNeed) { u64::MAX } else { least };
         let mut freed = Vec::new();
@@ -313,7 +314,16 @@ impl Log {
             }
             self.with_tombstones.remove(&number);
         }
+        self.drop_gone();
         freed
+    }
+
+    /// Takes chunks that died out of the journal.
+    fn drop_gone(&mut self) {
+        let gone = std::mem::take(&mut self.gone);
+        if !gone.is_empty() {
+            self.journal.apply(&gone, Vec::new(), Vec::new());
+        }
     }
 
     /// Keeps the journal within twice what is live and 1 MiB, and the number of chunks near what their bytes need. A bounded
@@ -329,9 +339,6 @@ impl Log {
         let ideal = (self.bytes / CHUNK as u64) as usize;
         if self.metas.len() > 2 * ideal + SMALL_CHUNKS {
             self.merge_small(packer, nlri);
-        }
-        if !self.gone.is_empty() {
-            self.publish(packer, nlri);
         }
     }
 
@@ -349,8 +356,13 @@ impl Log {
                 _ => runs.push((len, vec![*number])),
             }
         }
-        runs.retain(|(_, run)| run.len() > 1);
-        let replaced = runs.iter().filter_map(|(_, run)| self.merge(run, packer, nlri)).collect();
+        let runs: Vec<Vec<u64>> = runs.into_iter().map(|(_, run)| run).filter(|run| run.len() > 1).collect();
+        self.merge_all(&runs, packer, nlri);
+    }
+
+    /// Makes one chunk, with the highest number, of each run of chunks.
+    pub fn merge_all(&mut self, runs: &[Vec<u64>], packer: &mut Packer, nlri: NlriOf<'_>) {
+        let replaced = runs.iter().filter_map(|run| self.merge(run, packer, nlri)).collect();
         let gone = std::mem::take(&mut self.gone);
         self.journal.apply(&gone, replaced, Vec::new());
     }
@@ -430,6 +442,11 @@ impl Log {
         let slots = self.slots.capacity() * size_of::<Slot>();
         let keys: usize = self.metas.values().map(|m| m.keys.len() * size_of::<u32>() + size_of::<Meta>()).sum();
         self.bytes + (slots + keys) as u64 + self.routes.memory() as u64
+    }
+
+    #[cfg(test)]
+    pub fn chunk_numbers(&self) -> Vec<u64> {
+        self.metas.keys().copied().collect()
     }
 
     /// Test only: whether a rule is left out, to show that the tests need it.
