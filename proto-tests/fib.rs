@@ -264,7 +264,11 @@ fn addresses_on_the_loopback() {
 fn a_hundred_thousand_routes() {
     in_namespace("a_hundred_thousand_routes", async {
         const COUNT: u32 = 100_000;
-        let (fib, _events) = start(Params { table: 1790, ..Params::default() }).await;
+        let (fib, mut events) = start(Params { table: 1790, ..Params::default() }).await;
+        for gateway in ["10.0.1.2", "10.0.2.2"] {
+            fib.watch_next_hop(ip(gateway));
+            next_hop(&mut events, |s| s.is_reachable()).await;
+        }
         let prefix = |i: u32| IpNet::new(IpAddr::from((0x1400_0000 + (i << 8)).to_be_bytes()), 24).unwrap();
         let route = |i, gateway| {
             let action = Action::Unicast(smallvec![Hop::via(ip(gateway))]);
@@ -336,7 +340,7 @@ async fn eventually(condition: impl Fn() -> bool) {
 async fn eventually_async(condition: impl AsyncFn() -> bool) {
     let began = Instant::now();
     while !condition().await {
-        assert!(began.elapsed() < PATIENCE, "still not so:\n{}", run("ip route show table all proto 179"));
+        assert!(began.elapsed() < PATIENCE, "still not so:\n{:.4000}", run("ip route show table all proto 179"));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

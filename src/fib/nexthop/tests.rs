@@ -14,7 +14,7 @@ fn link(index: u32, up: bool) -> Link {
 
 fn foreign(prefix: &str, hops: Hops, metric: u32) -> KernelRoute {
     let route = Route { prefix: prefix.parse().unwrap(), action: Action::Unicast(hops), metric };
-    KernelRoute { route, table: 254, protocol: 4, dead: BTreeSet::new(), local: false }
+    KernelRoute { route, table: 254, protocol: 4, local: false }
 }
 
 fn out(device: u32) -> Hop {
@@ -35,8 +35,7 @@ fn table() -> NextHops {
     };
     let mut reject = foreign("192.0.2.128/25", smallvec![], 0);
     reject.route.action = Action::Blackhole;
-    let mut half_dead = foreign("198.51.100.0/24", smallvec![gw("10.0.2.9", 2), Hop { weight: 4, ..gw("10.0.3.9", 3) }], 50);
-    half_dead.dead.insert(0);
+    let half_dead = foreign("198.51.100.0/24", smallvec![gw("10.0.4.9", 4), Hop { weight: 4, ..gw("10.0.3.9", 3) }], 50);
     table.set_routes([
         foreign("0.0.0.0/0", smallvec![gw("10.0.2.254", 2)], 100),
         foreign("10.0.2.0/24", smallvec![out(2)], 0),

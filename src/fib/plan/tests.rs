@@ -13,7 +13,7 @@ fn blackhole(prefix: &str, metric: u32) -> Route {
 }
 
 fn foreign(route: Route, protocol: u8) -> KernelRoute {
-    KernelRoute { route, table: 254, protocol, dead: BTreeSet::new(), local: false }
+    KernelRoute { route, table: 254, protocol, local: false }
 }
 
 /// eth2 and eth3 with 10.0.2.0/24 and 10.0.3.0/24, and what others hold besides.
