@@ -20,7 +20,6 @@ mod socket;
 mod sync;
 mod task;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -285,8 +284,6 @@ pub(crate) struct KernelRoute {
     pub route: Route,
     pub table: u32,
     pub protocol: u8,
-    /// The hops, by number within `route`, that are dead or whose link is down.
-    pub dead: BTreeSet<usize>,
     /// The destination is an address of ours (type local).
     pub local: bool,
 }
