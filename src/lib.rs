@@ -1,5 +1,6 @@
 //! kubgp: a BGP-4 speaker for Kubernetes nodes.
 
 pub mod api;
+pub mod cli;
 pub mod policy;
 pub mod wire;
