@@ -2,5 +2,6 @@
 
 pub mod api;
 pub mod cli;
+pub mod metrics;
 pub mod policy;
 pub mod wire;

@@ -105,7 +105,9 @@ pub(super) fn network(prefix: IpNet, words: &[String]) -> Result<NetworkRequest,
             "community" => request.communities.push(parsed(word, value)?),
             "large-community" => request.large_communities.push(parsed(word, value)?),
             other => {
-                return Err(Failure::usage(format!("`{other}` is no attribute; use nexthop, localpref, med, community or large-community")));
+                return Err(Failure::usage(format!(
+                    "`{other}` is no attribute; use nexthop, localpref, med, community or large-community"
+                )));
             }
         }
     }
