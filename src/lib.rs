@@ -3,5 +3,6 @@
 pub mod api;
 pub mod cli;
 pub mod metrics;
+pub mod config;
 pub mod policy;
 pub mod wire;
