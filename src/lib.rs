@@ -2,7 +2,7 @@
 
 pub mod api;
 pub mod cli;
-pub mod metrics;
 pub mod config;
+pub mod metrics;
 pub mod policy;
 pub mod wire;

@@ -32,16 +32,12 @@ use crate::api::client::Client;
 use args::{Cli, Color, Command, Global, Output};
 use output::{Printer, Style};
 
-/// Checks a configuration file without a daemon: a line on what it holds, or the diagnostics as they should be printed.
-pub type CheckConfig = fn(&Path) -> Result<String, String>;
+/// Checks a configuration file without a daemon: a line on what it holds, or the diagnostics as they should be printed, in
+/// colour if the flag is set.
+pub type CheckConfig = fn(&Path, bool) -> Result<String, String>;
 
 /// Runs one command line and answers its exit code. `out` gets what was asked for, `err` why it failed.
-pub async fn run(
-    args: impl IntoIterator<Item = OsString> + Send,
-    check: CheckConfig,
-    out: &mut (dyn Write + Send),
-    err: &mut (dyn Write + Send),
-) -> u8 {
+pub async fn run(args: Vec<OsString>, check: CheckConfig, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -87,7 +83,7 @@ async fn dispatch(cli: &Cli, check: CheckConfig, out: &mut (dyn Write + Send)) -
         Command::Monitor { what } => show::monitor(&mut context, what).await,
         Command::Healthcheck { require_established } => show::healthcheck(&mut context, require_established).await,
         Command::CheckConfig { file } => {
-            let report = check(file).map_err(Failure::Config)?;
+            let report = check(file, context.printer.style.color).map_err(Failure::Config)?;
             Ok(writeln!(context.printer.out, "{report}")?)
         }
         Command::Completion { shell } => {
