@@ -326,3 +326,42 @@ async fn the_public_listener_changes_nothing() {
     assert!(ask("GET /readyz").await.starts_with("HTTP/1.1 503"));
     assert!(ask("GET /readyz?verbose").await.contains("first synchronisation done"));
 }
+
+/// Who changed what, whether it worked or not; looking leaves no line.
+#[tokio::test]
+async fn every_change_leaves_an_audit_line() {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(octets)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).without_time().finish();
+    // Of the whole process: the interest of a log line is decided for all threads at once. Other tests' lines are left out below.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let daemon = daemon().await;
+    daemon.ok("show neighbor rr-1").await;
+    assert_eq!(daemon.run(&["neighbor", "rr-1", "down", "for the audit"]).await.code, 0);
+    assert_eq!(daemon.code("network delete 203.0.113.7/32").await.0, 1);
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("rr-1") || line.contains("203.0.113.7/32")).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(
+        lines[0].contains("kubgp::audit") && lines[0].contains(&format!("pid={}", std::process::id())) && lines[0].contains("uid="),
+        "{text}"
+    );
+    assert!(lines[0].contains("operation=\"disable\" subject=\"rr-1\" detail=\"for the audit\""), "{text}");
+    assert!(lines[1].contains("WARN") && lines[1].contains("comes from the configuration"), "{text}");
+}

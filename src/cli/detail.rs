@@ -206,7 +206,7 @@ impl Text for PolicyTestResult {
         }
         self.result.as_ref().map_or(Ok(()), |route| {
             let style = Style { wide: true, ..style.clone() };
-            Lines::new(RibEntry::columns(true), &style).write(out, route.rows(&style))
+            Lines::of::<RibEntry>(&style).write(out, route.rows(&style))
         })
     }
 
@@ -272,7 +272,7 @@ impl Text for Readiness {
 
 impl Text for Network {
     fn write(&self, out: Out<'_>, style: &Style) -> io::Result<()> {
-        Lines::new(Self::columns(style.wide), style).write(out, self.rows(style))
+        Lines::of::<Self>(style).write(out, self.rows(style))
     }
 
     fn name(&self) -> String {

@@ -49,8 +49,10 @@ pub async fn run(args: Vec<OsString>, check: CheckConfig, out: &mut (dyn Write +
     };
     let mut sink = std::io::sink();
     let out = if cli.global.quiet { &mut sink } else { out };
-    let outcome = dispatch(&cli, check, out).await.and_then(|()| Ok(out.flush()?));
-    let Err(failure) = outcome else { return 0 };
+    let outcome = dispatch(&cli, check, out).await;
+    // What was found comes before why it was not enough.
+    let flushed = out.flush().map_err(Failure::Output);
+    let Err(failure) = outcome.and(flushed) else { return 0 };
     let code = failure.code();
     if code != 0 {
         // As above.

@@ -55,7 +55,7 @@ pub(super) const fn has_sections(output: Output) -> bool {
 
 fn terse(neighbor: &Neighbor, out: Out<'_>, style: &Style) -> io::Result<()> {
     let headless = Style { headers: false, ..style.clone() };
-    Lines::new(<Neighbor as Tabular>::columns(false), &headless).write(out, neighbor.rows(&headless))
+    Lines::of::<Neighbor>(&headless).write(out, neighbor.rows(&headless))
 }
 
 fn head(neighbor: &Neighbor, out: Out<'_>, style: &Style) -> io::Result<()> {

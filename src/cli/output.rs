@@ -38,6 +38,9 @@ pub struct Row {
 
 /// Something with lines in a table.
 pub trait Tabular {
+    /// Widest line in the default form: the last column is shortened to fit.
+    const MAX_WIDTH: Option<usize> = None;
+
     fn columns(wide: bool) -> &'static [Column];
     fn rows(&self, style: &Style) -> Vec<Row>;
     /// What `-o name` prints.
@@ -93,7 +96,7 @@ impl Printer<'_> {
     pub fn list<T: Tabular + Serialize>(&mut self, list: &List<T>) -> Result<(), Failure> {
         match self.output {
             Output::Table | Output::Wide => {
-                let mut table = Lines::new(T::columns(self.style.wide), &self.style);
+                let mut table = Lines::of::<T>(&self.style);
                 let rows = list.items.iter().flat_map(|item| item.rows(&self.style)).collect();
                 table.write(self.out, rows)?;
             }
@@ -170,12 +173,12 @@ impl Printer<'_> {
 
     /// The heading of a list that is printed piece by piece.
     pub fn lines<T: Listed + Tabular>(&self) -> Lines {
-        Lines::new(T::columns(self.style.wide), &self.style)
+        Lines::of::<T>(&self.style)
     }
 
     /// As [`Self::lines`], with a column for the kind of change.
     pub fn change_lines<T: Tabular>(&self) -> Lines {
-        let mut lines = Lines::new(T::columns(self.style.wide), &self.style);
+        let mut lines = Lines::of::<T>(&self.style);
         lines.columns.insert(0, Column { title: "EVENT", right: false });
         lines.widths.insert(0, "MODIFIED".len());
         lines
@@ -196,12 +199,19 @@ pub struct Lines {
     columns: Vec<Column>,
     widths: Vec<usize>,
     header: bool,
+    max_width: Option<usize>,
     style: Style,
 }
 
 impl Lines {
     pub fn new(columns: &[Column], style: &Style) -> Self {
-        Self { columns: columns.to_vec(), widths: vec![0; columns.len()], header: style.headers, style: style.clone() }
+        Self { columns: columns.to_vec(), widths: vec![0; columns.len()], header: style.headers, max_width: None, style: style.clone() }
+    }
+
+    /// The table of one type.
+    pub fn of<T: Tabular>(style: &Style) -> Self {
+        let max_width = T::MAX_WIDTH.filter(|_| !style.wide);
+        Self { max_width, ..Self::new(T::columns(style.wide), style) }
     }
 
     /// Writes rows below those written before.
@@ -229,11 +239,12 @@ impl Lines {
         Ok(())
     }
 
-    /// The last column takes what is left of the line, unless everything was asked for.
+    /// The last column takes what is left of the line.
     fn shorten(&self, rows: &mut [Row], last: usize) {
+        let Some(max_width) = self.max_width else { return };
         let used: usize = self.widths.iter().take(last).map(|width| width + GAP).sum();
-        let room = MAX_WIDTH.saturating_sub(used).max(MIN_LAST);
-        for cell in rows.iter_mut().filter_map(|row| row.cells.get_mut(last)).filter(|_| !self.style.wide) {
+        let room = max_width.saturating_sub(used).max(MIN_LAST);
+        for cell in rows.iter_mut().filter_map(|row| row.cells.get_mut(last)) {
             if cell.chars().count() > room {
                 *cell = cell.chars().take(room - 1).chain(['…']).collect();
             }
@@ -260,8 +271,7 @@ impl Lines {
     }
 }
 
-/// Widest line of a table in its default form.
-const MAX_WIDTH: usize = 100;
+/// Even beside wide columns an error keeps its first words.
 const MIN_LAST: usize = 16;
 const GAP: usize = 2;
 

@@ -64,6 +64,8 @@ const NEIGHBORS_WIDE: &[Column] = &[
 ];
 
 impl Tabular for Neighbor {
+    const MAX_WIDTH: Option<usize> = Some(100);
+
     fn columns(wide: bool) -> &'static [Column] {
         if wide { NEIGHBORS_WIDE } else { NEIGHBORS }
     }
