@@ -1,1 +1,82 @@
-fn main() {}
+//! `kubgpd`: reads its arguments and its configuration, starts the speaker, and waits for signals.
+
+use clap::Parser;
+use kubgp::config::{self, Plan};
+use kubgp::speaker::{self, Reload, logging};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// BGP-4 speaker for Kubernetes nodes: VIP advertiser, route reflector and node speaker over one session per peer.
+#[derive(Parser)]
+#[command(name = "kubgpd", version)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/kubgp/kubgp.yaml")]
+    config: PathBuf,
+    /// Checks the configuration and exits: 0 when it is good, 7 when it is not.
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return fail(&format!("the operating system refuses threads: {e}")),
+    };
+    let host = runtime.block_on(speaker::local_host());
+    let plan = match config::load(&arguments.config, &[], &host) {
+        Ok(plan) => plan,
+        Err(diagnostics) => {
+            eprintln!("{}", diagnostics.render(std::io::stderr().is_terminal()));
+            return ExitCode::from(INVALID_CONFIG);
+        }
+    };
+    if arguments.check {
+        println!("{}: good", arguments.config.display());
+        return ExitCode::SUCCESS;
+    }
+    match runtime.block_on(run(arguments, plan)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => fail(&e),
+    }
+}
+
+/// Runs until a signal says that it is enough.
+async fn run(arguments: Arguments, plan: Plan) -> Result<(), String> {
+    let _levels = logging::init(&plan.log)?;
+    let signals = |e: std::io::Error| format!("signals cannot be received: {e}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(signals)?;
+    let speaker = speaker::start(arguments.config, plan).await.map_err(|e| e.to_string())?;
+    info!(version = env!("CARGO_PKG_VERSION"), "running");
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => if let Err(e) = speaker.reload(Reload::default()).await {
+                error!("{e}");
+            },
+        }
+    }
+    info!("stopping");
+    speaker.stop().await;
+    Ok(())
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("kubgpd: {message}");
+    ExitCode::FAILURE
+}
+
+/// Tasks beside shards and RIB: admin socket, metrics, kernel, Kubernetes.
+const WORKERS: usize = 2;
+const INVALID_CONFIG: u8 = 7;

@@ -62,7 +62,7 @@ pub fn churn(churn: &Churn) -> io::Result<Value> {
     run.start_clock();
     let gap = Duration::from_secs(1) / churn.rate;
     // An odd number of changes, so that the prefix is announced in the end.
-    let changes = churn.rate * churn.seconds | 1;
+    let changes = (churn.rate * churn.seconds) | 1;
     let withdrawal: Arc<[u8]> = crate::wire::withdraw(&[crate::plan::prefix(run.engine.shape.prefixes())]).into();
     for change in 0..changes {
         let due = run.start + gap * change;

@@ -7,7 +7,24 @@
 //! Must never know: sockets, time, peers, configuration.
 
 pub mod attr;
+pub mod capability;
+pub mod message;
 pub mod nlri;
+pub mod notification;
+pub mod open;
+pub mod refresh;
+pub mod update;
+pub mod verdict;
+
+pub use attr::{AttrSet, PathAttributes};
+pub use capability::{AddPathMode, Capability, GracefulRestart, LlgrFamily, Role};
+pub use message::{HEADER_LEN, Header, MAX_EXTENDED, MAX_MESSAGE, MessageType, decode_header, keepalive};
+pub use nlri::{Nlri, encode_nlri, nlri_len};
+pub use notification::{CeaseCode, FsmState, Notification};
+pub use open::Open;
+pub use refresh::{RefreshKind, RouteRefresh};
+pub use update::{Reach, Update, UpdateContext, decode_update, end_of_rib};
+pub use verdict::{AttributeFault, FaultAction, FaultKind};
 
 use std::fmt;
 use std::net::Ipv4Addr;

@@ -1,11 +1,16 @@
 //! Path attributes (RFC 4271 4.3 and 5): the decoded form that people and policies edit ([`PathAttributes`]), and the canonical
 //! immutable form that everything else shares ([`AttrSet`]).
 
+pub mod as_path;
+pub mod community;
+mod draft;
 mod set;
 
+pub(super) use draft::{Draft, aggregator, canonical_flags, number};
 pub use set::{AttrHead, AttrSet, Marks, Tags, Tlv, Tlvs};
 
 use super::{Asn, ClusterId, RouterId};
+use bytes::BufMut;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Attribute type codes.
@@ -45,6 +50,18 @@ pub enum Origin {
     Incomplete,
 }
 
+impl Origin {
+    /// `None` for a value that RFC 4271 does not define.
+    pub(super) const fn from_octet(octet: u8) -> Option<Self> {
+        match octet {
+            0 => Some(Self::Igp),
+            1 => Some(Self::Egp),
+            2 => Some(Self::Incomplete),
+            _ => None,
+        }
+    }
+}
+
 /// The next hop of a route: NEXT_HOP of RFC 4271, or the next hop field of MP_REACH_NLRI (RFC 4760, 2545, 8950).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum NextHop {
@@ -73,6 +90,24 @@ impl From<IpAddr> for NextHop {
             IpAddr::V6(a) => Self::V6(a),
         }
     }
+}
+
+/// Appends the header of an attribute, with the extended length bit exactly where `len` exceeds 255; `flags` without that bit.
+pub fn put_header(flags: u8, code: u8, len: usize, out: &mut impl BufMut) {
+    let (header, header_len) = header(flags, code, len);
+    out.put_slice(header.get(..header_len).unwrap_or_default());
+}
+
+/// The octets of a header and how many of them count. `len` is at most 65535: a message is not longer.
+const fn header(flags: u8, code: u8, len: usize) -> ([u8; 4], usize) {
+    let [high, low] = (len as u16).to_be_bytes();
+    let flags = flags & !flag::EXTENDED;
+    if len > 255 { ([flags | flag::EXTENDED, code, high, low], 4) } else { ([flags, code, low, 0], 3) }
+}
+
+/// Octets of the header of an attribute with a value of `len` octets.
+pub const fn header_len(len: usize) -> usize {
+    if len > 255 { 4 } else { 3 }
 }
 
 /// One segment of an AS_PATH (RFC 4271 4.3, RFC 5065); numbers always 4 octets.

@@ -1,6 +1,6 @@
 //! The canonical attribute set: one allocation, equal bytes exactly when the attributes are equal.
 
-use super::{NextHop, Origin, PathAttributes, code, flag};
+use super::{NextHop, Origin, code, flag};
 use crate::wire::{Asn, RouterId};
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -85,10 +85,7 @@ impl AttrSet {
     /// RFC 8092 large communities.
     pub fn large_communities(&self) -> impl Iterator<Item = [u32; 3]> {
         let value = self.value(code::LARGE_COMMUNITIES).unwrap_or_default();
-        value.as_chunks::<12>().0.iter().map(|c| {
-            let part = |i: usize| u32::from_be_bytes([c[i], c[i + 1], c[i + 2], c[i + 3]]);
-            [part(0), part(4), part(8)]
-        })
+        value.as_chunks().0.as_chunks::<3>().0.iter().map(|parts| parts.map(u32::from_be_bytes))
     }
 
     /// RFC 4360 extended communities.
@@ -166,18 +163,5 @@ impl<'a> Iterator for Tlvs<'a> {
         let (raw, rest) = self.rest.split_at_checked(header + len)?;
         self.rest = rest;
         Some(Tlv { flags, code, value: raw.get(header..)?, raw })
-    }
-}
-
-impl From<&PathAttributes> for AttrSet {
-    /// Canonical form: sorts, removes duplicates, computes the head.
-    fn from(_attributes: &PathAttributes) -> Self {
-        todo!("the wire helper writes this")
-    }
-}
-
-impl From<&AttrSet> for PathAttributes {
-    fn from(_set: &AttrSet) -> Self {
-        todo!("the wire helper writes this")
     }
 }

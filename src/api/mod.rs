@@ -1,0 +1,15 @@
+//! The admin API: HTTP/1 with JSON and NDJSON over a Unix socket, and the types that `bgpctl` reads from it.
+//!
+//! Owns the routes, the query parameters, the JSON types, the OpenAPI description, the audit line of every change, and the client.
+//! Invariants: lists are filtered by the daemon and big ones are streamed, never collected; unknown parameters are refused; an
+//! error is a [`types::Problem`] whose `code` is the exit code of the CLI; the TCP listener serves nothing that changes anything.
+//!
+//! Must never know: how answers are printed, where the backend takes its data from.
+
+pub mod backend;
+pub mod client;
+pub mod query;
+mod routes;
+pub mod server;
+mod stream;
+pub mod types;

@@ -1,0 +1,172 @@
+//! Requests that change nothing.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::extract::Params;
+use crate::api::query::{ConfigQuery, EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, parse_prefix};
+use crate::api::server::Shared;
+use crate::api::stream;
+use crate::api::types::{
+    Config, Document, Event, FibEntry, History, Interface, List, Memory, Neighbor, Network, NextHop, PolicyInfo, Problem, Readiness,
+    RibEntry, RouteDetail, Summary, Trace, Version,
+};
+
+type Doc<T> = Result<Json<Document<T>>, Problem>;
+type Listing<T> = Result<Json<List<T>>, Problem>;
+
+/// Whether the process answers at all.
+#[utoipa::path(get, path = "/livez", responses((status = 200, body = String)))]
+pub(super) async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// Whether configuration and first synchronisation are done; sessions do not count. `?verbose` lists the checks.
+#[utoipa::path(get, path = "/readyz", params(("verbose" = Option<String>, Query)),
+    responses((status = 200, body = Document<Readiness>), (status = 503, body = Document<Readiness>)))]
+pub(super) async fn readyz(State(backend): State<Shared>, uri: axum::http::Uri) -> Result<Response, Problem> {
+    let readiness = backend.readiness().await?;
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let verbose = uri.query().is_some_and(|query| query.split('&').any(|part| part.split('=').next() == Some("verbose")));
+    Ok(match (verbose, readiness.ready) {
+        (true, _) => (status, Json(Document::from(readiness))).into_response(),
+        (false, true) => (status, "ok\n").into_response(),
+        (false, false) => (status, "not ready; ask again with ?verbose\n").into_response(),
+    })
+}
+
+/// Metrics as Prometheus text.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String)))]
+pub(super) async fn metrics(State(backend): State<Shared>) -> Result<Response, Problem> {
+    let text = backend.metrics().await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+/// The daemon in a few lines.
+#[utoipa::path(get, path = "/v1/summary", responses((status = 200, body = Document<Summary>)))]
+pub(super) async fn summary(State(backend): State<Shared>) -> Doc<Summary> {
+    Ok(Json(backend.summary().await?.into()))
+}
+
+#[utoipa::path(get, path = "/v1/version", responses((status = 200, body = Document<Version>)))]
+pub(super) async fn version(State(backend): State<Shared>) -> Doc<Version> {
+    Ok(Json(backend.version().await?.into()))
+}
+
+/// Where the memory is.
+#[utoipa::path(get, path = "/v1/memory", responses((status = 200, body = Document<Memory>)))]
+pub(super) async fn memory(State(backend): State<Shared>) -> Doc<Memory> {
+    Ok(Json(backend.memory().await?.into()))
+}
+
+/// The configuration, secrets masked.
+#[utoipa::path(get, path = "/v1/config", params(ConfigQuery), responses((status = 200, body = Document<Config>)))]
+pub(super) async fn config(State(backend): State<Shared>, Params(query): Params<ConfigQuery>) -> Doc<Config> {
+    Ok(Json(backend.config(query.view).await?.into()))
+}
+
+#[utoipa::path(get, path = "/v1/policies", responses((status = 200, body = List<PolicyInfo>)))]
+pub(super) async fn policies(State(backend): State<Shared>) -> Listing<PolicyInfo> {
+    Ok(Json(backend.policies().await?.into()))
+}
+
+/// Neighbors; with `watch=true` their changes as NDJSON.
+#[utoipa::path(get, path = "/v1/neighbors", params(NeighborQuery), responses((status = 200, body = List<Neighbor>), (status = 400, body = Problem)))]
+pub(super) async fn neighbors(State(backend): State<Shared>, Params(query): Params<NeighborQuery>) -> Result<Response, Problem> {
+    if query.watch {
+        return Ok(stream::changes(backend.watch_neighbors(query).await?));
+    }
+    Ok(Json(List::from(backend.neighbors(query).await?)).into_response())
+}
+
+/// One neighbor by address, name, interface or description.
+#[utoipa::path(get, path = "/v1/neighbors/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = Document<Neighbor>), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn neighbor(State(backend): State<Shared>, Path(id): Path<String>) -> Doc<Neighbor> {
+    let mut found = backend.neighbors(NeighborQuery { neighbor: Some(id.clone()), ..NeighborQuery::default() }).await?;
+    match (found.pop(), found.is_empty()) {
+        (Some(neighbor), true) => Ok(Json(neighbor.into())),
+        (Some(last), false) => {
+            let labels: Vec<String> = found.iter().chain([&last]).map(Neighbor::label).collect();
+            Err(Problem::conflict(format!("`{id}` means more than one neighbor")).with_detail(format!("use one of {}", labels.join(", "))))
+        }
+        (None, _) => Err(no_neighbor(&id)),
+    }
+}
+
+/// The last state changes of a neighbor, with NOTIFICATIONs of both directions.
+#[utoipa::path(get, path = "/v1/neighbors/{id}/history", params(("id" = String, Path)),
+    responses((status = 200, body = Document<History>), (status = 404, body = Problem)))]
+pub(super) async fn history(State(backend): State<Shared>, Path(id): Path<String>) -> Doc<History> {
+    let history = backend.history(Selector::Peer(id.clone())).await?.into_iter().next();
+    history.map(|history| Json(history.into())).ok_or_else(|| no_neighbor(&id))
+}
+
+/// Rows of a RIB view, streamed; `count=true` only counts; with `watch=true` changes as NDJSON.
+#[utoipa::path(get, path = "/v1/rib", params(RibQuery),
+    responses((status = 200, body = List<RibEntry>), (status = 400, body = Problem), (status = 404, body = Problem)))]
+pub(super) async fn rib(State(backend): State<Shared>, Params(query): Params<RibQuery>) -> Result<Response, Problem> {
+    if query.matching.is_some() && query.prefix.is_none() {
+        return Err(Problem::usage("`match` needs `prefix`"));
+    }
+    if query.count {
+        return Ok(Json(Document::from(backend.rib_count(query).await?)).into_response());
+    }
+    if query.watch {
+        return Ok(stream::changes(backend.watch_rib(query).await?));
+    }
+    let format = query.format;
+    stream::rows(backend.rib(query).await?, format).await
+}
+
+/// One prefix: every path with the step that decided on it, its kernel state, and who was told.
+#[utoipa::path(get, path = "/v1/routes/{prefix}", params(("prefix" = String, Path, description = "a prefix, or an address for its most specific prefix")),
+    responses((status = 200, body = Document<RouteDetail>), (status = 404, body = Problem)))]
+pub(super) async fn route(State(backend): State<Shared>, Path(prefix): Path<String>) -> Doc<RouteDetail> {
+    let prefix = parse_prefix(&prefix).map_err(Problem::usage)?;
+    Ok(Json(backend.route(prefix).await?.into()))
+}
+
+/// Why a prefix is, or is not, used and sent.
+#[utoipa::path(get, path = "/v1/explain", params(ExplainQuery), responses((status = 200, body = Document<Trace>), (status = 404, body = Problem)))]
+pub(super) async fn explain(State(backend): State<Shared>, Params(query): Params<ExplainQuery>) -> Doc<Trace> {
+    Ok(Json(backend.explain(query).await?.into()))
+}
+
+/// Kernel routes, streamed.
+#[utoipa::path(get, path = "/v1/fib", params(FibQuery), responses((status = 200, body = List<FibEntry>)))]
+pub(super) async fn fib(State(backend): State<Shared>, Params(query): Params<FibQuery>) -> Result<Response, Problem> {
+    let format = query.format;
+    stream::rows(backend.fib(query).await?, format).await
+}
+
+#[utoipa::path(get, path = "/v1/nexthops", responses((status = 200, body = List<NextHop>)))]
+pub(super) async fn next_hops(State(backend): State<Shared>) -> Listing<NextHop> {
+    Ok(Json(backend.next_hops().await?.into()))
+}
+
+#[utoipa::path(get, path = "/v1/interfaces", responses((status = 200, body = List<Interface>)))]
+pub(super) async fn interfaces(State(backend): State<Shared>) -> Listing<Interface> {
+    Ok(Json(backend.interfaces().await?.into()))
+}
+
+/// The last events of the daemon; with `watch=true` new ones as NDJSON.
+#[utoipa::path(get, path = "/v1/events", params(EventQuery), responses((status = 200, body = List<Event>)))]
+pub(super) async fn events(State(backend): State<Shared>, Params(query): Params<EventQuery>) -> Result<Response, Problem> {
+    if query.watch {
+        return Ok(stream::changes(backend.watch_events(query).await?));
+    }
+    Ok(Json(List::from(backend.events(query).await?)).into_response())
+}
+
+/// Prefixes that we originate.
+#[utoipa::path(get, path = "/v1/networks", responses((status = 200, body = List<Network>)))]
+pub(super) async fn networks(State(backend): State<Shared>) -> Listing<Network> {
+    Ok(Json(backend.networks().await?.into()))
+}
+
+fn no_neighbor(id: &str) -> Problem {
+    Problem::not_found(format!("no neighbor `{id}`")).with_detail("`bgpctl show neighbors -o name` lists them")
+}

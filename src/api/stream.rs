@@ -1,0 +1,118 @@
+//! Response bodies that are written while their rows arrive: memory stays one batch, however big the table.
+
+use axum::body::{Body, Bytes};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Serialize;
+
+use super::backend::{Batch, Changes, Rows};
+use super::query::Format;
+use super::types::{API_VERSION, ListMeta, Listed, Problem};
+
+/// Why a body ends early: the connection is cut, so that the client cannot take the part for the whole.
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A list document, or one row a line. An error in the first batch still becomes a [`Problem`] with its status.
+pub(super) async fn rows<T: Listed + Serialize + Send + 'static>(mut rows: Rows<T>, format: Format) -> Result<Response, Problem> {
+    let first = rows.recv().await.transpose()?;
+    let writer = Writer { rows, format, first, stage: Stage::Head, metadata: ListMeta::default(), separator: false };
+    let body = Body::from_stream(stream::unfold(writer, Writer::next));
+    Ok(match format {
+        Format::Json => ([(CONTENT_TYPE, "application/json")], body).into_response(),
+        Format::Ndjson => ([(CONTENT_TYPE, "application/x-ndjson")], body).into_response(),
+    })
+}
+
+/// Changes, one a line, until the backend or the client ends them.
+pub(super) fn changes<T: Serialize + Send + 'static>(changes: Changes<T>) -> Response {
+    let lines = stream::unfold(changes, |mut changes| async move {
+        let event = changes.recv().await?;
+        let mut out = Vec::with_capacity(512);
+        Some((write_line(&mut out, &event).map(|()| Bytes::from(out)), changes))
+    });
+    ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}
+
+struct Writer<T> {
+    rows: Rows<T>,
+    format: Format,
+    first: Option<Batch<T>>,
+    stage: Stage,
+    metadata: ListMeta,
+    /// A row has been written: the next one needs a comma before it.
+    separator: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    Head,
+    Rows,
+    End,
+}
+
+impl<T: Listed + Serialize> Writer<T> {
+    async fn next(mut self) -> Option<(Result<Bytes, BodyError>, Self)> {
+        if self.stage == Stage::End {
+            return None;
+        }
+        let piece = self.piece().await.inspect_err(|error| tracing::warn!(%error, "a list was cut short"));
+        if piece.is_err() {
+            self.stage = Stage::End;
+        }
+        Some((piece.map(Bytes::from), self))
+    }
+
+    async fn piece(&mut self) -> Result<Vec<u8>, BodyError> {
+        let mut out = Vec::new();
+        let batch = if self.stage == Stage::Head {
+            self.stage = Stage::Rows;
+            self.head(&mut out);
+            self.first.take()
+        } else {
+            self.rows.recv().await.transpose()?
+        };
+        match batch {
+            Some(batch) => self.batch(&mut out, batch)?,
+            None => self.tail(&mut out)?,
+        }
+        Ok(out)
+    }
+
+    fn head(&self, out: &mut Vec<u8>) {
+        if self.format == Format::Json {
+            out.extend_from_slice(format!(r#"{{"apiVersion":"{API_VERSION}","kind":"{}","items":["#, T::LIST_KIND).as_bytes());
+        }
+    }
+
+    fn batch(&mut self, out: &mut Vec<u8>, batch: Batch<T>) -> Result<(), BodyError> {
+        for item in &batch.items {
+            if self.format == Format::Ndjson {
+                write_line(out, item)?;
+                continue;
+            }
+            if std::mem::replace(&mut self.separator, true) {
+                out.push(b',');
+            }
+            serde_json::to_writer(&mut *out, item)?;
+        }
+        self.metadata = batch.metadata.unwrap_or(std::mem::take(&mut self.metadata));
+        Ok(())
+    }
+
+    fn tail(&mut self, out: &mut Vec<u8>) -> Result<(), BodyError> {
+        self.stage = Stage::End;
+        if self.format == Format::Json {
+            out.extend_from_slice(br#"],"metadata":"#);
+            serde_json::to_writer(&mut *out, &self.metadata)?;
+            out.extend_from_slice(b"}\n");
+        }
+        Ok(())
+    }
+}
+
+fn write_line<T: Serialize>(out: &mut Vec<u8>, item: &T) -> Result<(), BodyError> {
+    serde_json::to_writer(&mut *out, item)?;
+    out.push(b'\n');
+    Ok(())
+}

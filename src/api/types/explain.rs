@@ -1,0 +1,48 @@
+//! The decision trace of one prefix.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Why a prefix is, or is not, where one expects it: steps in the order in which a route travels, ending at the first that blocks.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Trace {
+    #[schema(value_type = String)]
+    pub prefix: IpNet,
+    /// The neighbor that was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub to: Option<IpAddr>,
+    pub steps: Vec<Step>,
+    /// Nothing blocks.
+    pub ok: bool,
+    /// Reason code of the first blocking step, or `advertised`.
+    pub reason: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// `received`, `import`, `decision`, `export`, `send`, `fib`.
+    pub stage: String,
+    pub verdict: Verdict,
+    /// One sentence.
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    Pass,
+    Block,
+    /// Said for information.
+    Note,
+}

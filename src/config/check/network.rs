@@ -1,0 +1,87 @@
+//! Prefixes of our own.
+
+use super::policy::origin;
+use super::{Checker, Fragment, Place};
+use crate::config::file::{Network, NextHopText};
+use crate::config::plan::NetworkPlan;
+use crate::policy::NEXT_HOP_SELF;
+use crate::policy::community::{parse_ext, parse_large, parse_standard};
+use crate::wire::attr::{AsPath, AttrSet, NextHop, Origin, PathAttributes};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+impl Checker<'_> {
+    pub(super) fn networks(&mut self, fragments: &[Fragment]) -> BTreeMap<IpNet, NetworkPlan> {
+        let mut plans = BTreeMap::new();
+        for (origin, file) in fragments {
+            let place = Place::new(origin, "originate").key("networks");
+            for (i, network) in file.originate.iter().flat_map(|o| &o.networks).flatten().enumerate() {
+                let place = place.index(i);
+                let Some(plan) = self.network(&place, network) else { continue };
+                if plans.contains_key(&plan.prefix) {
+                    self.complain(&place.key("prefix"), format!("{} is originated twice; remove one", plan.prefix));
+                }
+                plans.insert(plan.prefix, plan);
+            }
+        }
+        plans
+    }
+
+    fn network(&mut self, place: &Place, network: &Network) -> Option<NetworkPlan> {
+        let Some(prefix) = network.prefix else {
+            self.complain(&place.key("prefix"), "a prefix is required, such as 203.0.113.7/32");
+            return None;
+        };
+        let prefix = self.net(&place.key("prefix"), prefix)?;
+        let mut tags = self.tag_bits(network.tags.as_deref().unwrap_or_default());
+        let next_hop = match network.next_hop.unwrap_or(NextHopText::Own) {
+            NextHopText::Address(address) => {
+                self.network_next_hop(&place.key("nextHop"), &prefix, address);
+                address.into()
+            }
+            NextHopText::Own => {
+                tags.0 |= NEXT_HOP_SELF.0;
+                match prefix {
+                    IpNet::V4(_) => NextHop::V4(Ipv4Addr::UNSPECIFIED),
+                    IpNet::V6(_) => NextHop::V6(Ipv6Addr::UNSPECIFIED),
+                }
+            }
+        };
+        let standard = network.communities.as_deref().unwrap_or_default();
+        let large = network.large_communities.as_deref().unwrap_or_default();
+        let ext = network.ext_communities.as_deref().unwrap_or_default();
+        let attributes = PathAttributes {
+            origin: network.origin.map_or(Origin::Igp, origin),
+            as_path: AsPath::default(),
+            next_hop,
+            med: network.med,
+            local_pref: network.local_pref,
+            atomic_aggregate: false,
+            aggregator: None,
+            communities: sorted(self.communities(&place.key("communities"), standard, parse_standard)),
+            originator_id: None,
+            cluster_list: Vec::new(),
+            ext_communities: sorted(self.communities(&place.key("extCommunities"), ext, parse_ext)),
+            large_communities: sorted(self.communities(&place.key("largeCommunities"), large, parse_large)),
+            otc: None,
+            opaque: Vec::new(),
+            tags,
+        };
+        Some(NetworkPlan { prefix, attrs: AttrSet::from(&attributes), definition: network.clone() })
+    }
+
+    fn network_next_hop(&mut self, place: &Place, prefix: &IpNet, address: IpAddr) {
+        if address.is_unspecified() || address.is_multicast() {
+            self.complain(place, format!("{address} is not the address of a host; use self, or a unicast address"));
+        } else if matches!(prefix, IpNet::V6(_)) && address.is_ipv4() {
+            self.complain(place, format!("{address} cannot be the next hop of an IPv6 prefix; use self, or an IPv6 address"));
+        }
+    }
+}
+
+fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
+    values.sort_unstable();
+    values.dedup();
+    values
+}

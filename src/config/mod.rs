@@ -1,0 +1,60 @@
+//! The file that people write, its checking, the resolved [`Plan`], and the difference of two Plans.
+//!
+//! `text -> load -> File -> check -> Plan -> diff -> Action`. [`file`] is all optional and strict; [`plan`] has no `Option` that
+//! means "default"; [`check()`] is the only bridge. Whatever is wrong comes out at once, as [`Complaint`]s with path, place, remedy.
+//!
+//! Invariants: a Plan printed as a file checks to the same Plan; secrets are never printed; an action names a peer only if
+//! something about that peer changed.
+//!
+//! Must never know: tokio, Kubernetes objects (they arrive as [`Input`]s).
+
+pub mod check;
+pub mod complaint;
+mod de;
+pub mod diff;
+pub mod file;
+pub mod plan;
+mod print;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use check::{Host, Input, LocalHost, check};
+pub use complaint::{Complaint, Diagnostics};
+pub use diff::{Action, diff};
+pub use file::File;
+pub use plan::Plan;
+
+use std::fs;
+use std::path::Path;
+
+/// Reads and checks a file: the whole way from the name to the Plan.
+pub fn load(path: &Path, inputs: &[Input], host: &dyn Host) -> Result<Plan, Diagnostics> {
+    let name = path.display().to_string();
+    match fs::read_to_string(path) {
+        Ok(text) => load_text(&name, &text, inputs, host),
+        Err(error) => {
+            let complaint = Complaint::new(complaint::Path::default(), format!("cannot be read: {error}"));
+            Err(Diagnostics { name, text: String::new(), complaints: vec![complaint] })
+        }
+    }
+}
+
+/// As [`load`], for a text; `name` is what diagnostics call it.
+pub fn load_text(name: &str, text: &str, inputs: &[Input], host: &dyn Host) -> Result<Plan, Diagnostics> {
+    let failed = |mut complaints: Vec<Complaint>| {
+        complaints.sort_by_key(|c| (c.at.map_or((usize::MAX, 0), |at| (at.line, at.column)), c.path.to_string()));
+        Diagnostics { name: name.to_owned(), text: text.to_owned(), complaints }
+    };
+    let tree = tree::parse(text).map_err(|complaint| failed(vec![complaint]))?;
+    let (file, mut complaints) = de::read::<File>(&tree);
+    match check(file, inputs, host) {
+        Ok(plan) if complaints.is_empty() => Ok(plan),
+        Ok(_) => Err(failed(complaints)),
+        Err(found) => {
+            let (elsewhere, here): (Vec<_>, Vec<_>) = found.into_iter().partition(|c| c.origin.is_some());
+            complaints.extend(here.into_iter().filter_map(|c| tree.locate(c)).chain(elsewhere));
+            Err(failed(complaints))
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The journal of a group as its readers see it: encoded chunks, shared between the RIB thread, which writes, and the shards.
+
+use super::cursor::Cursor;
+use super::route::NOBODY;
+use crate::rib::PeerId;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Messages that were encoded together: withdraws, then updates, then withdraws for single peers. Immutable.
+#[derive(Debug)]
+pub struct Chunk {
+    pub(super) number: u64,
+    pub(super) bytes: Box<[u8]>,
+    pub(super) frames: Box<[Frame]>,
+    /// Peers that do not get the plain middle of the chunk, sorted.
+    pub(super) special: Box<[PeerId]>,
+    /// Where the updates begin.
+    pub(super) updates: u32,
+    /// Where the withdraws for single peers begin.
+    pub(super) exceptions: u32,
+}
+
+/// One message of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    /// Offset of its end.
+    pub end: u32,
+    pub audience: Audience,
+}
+
+/// Whom a message is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Audience {
+    All,
+    AllBut(PeerId, PeerId),
+    Only(PeerId),
+}
+
+impl Audience {
+    fn includes(self, peer: PeerId) -> bool {
+        match self {
+            Self::All => true,
+            Self::AllBut(a, b) => peer != a && peer != b,
+            Self::Only(p) => peer == p,
+        }
+    }
+
+    /// The peers that it names.
+    pub fn named(self) -> [PeerId; 2] {
+        match self {
+            Self::All => [NOBODY; 2],
+            Self::AllBut(a, b) => [a, b],
+            Self::Only(p) => [p, NOBODY],
+        }
+    }
+}
+
+impl Chunk {
+    /// The next octets for `peer` at or after `from`, in one piece. A peer whose `floor` is above the chunk gets no withdraws.
+    pub(super) fn span(&self, peer: PeerId, floor: u64, from: u32) -> Option<Range<usize>> {
+        if self.special.binary_search(&peer).is_ok() {
+            return self.special_span(peer, floor, from);
+        }
+        let start = if self.number < floor { self.updates } else { 0 }.max(from);
+        (start < self.exceptions).then_some(start as usize..self.exceptions as usize)
+    }
+
+    fn special_span(&self, peer: PeerId, floor: u64, from: u32) -> Option<Range<usize>> {
+        let first = self.frames.partition_point(|f| f.end <= from);
+        let mut start = if first == 0 { 0 } else { self.frames[first - 1].end };
+        let mut span: Option<Range<usize>> = None;
+        for frame in &self.frames[first..] {
+            let is_update = start >= self.updates && start < self.exceptions;
+            if frame.audience.includes(peer) && (is_update || self.number >= floor) {
+                span.get_or_insert(start.max(from) as usize..0).end = frame.end as usize;
+            } else if span.is_some() {
+                break;
+            }
+            start = frame.end;
+        }
+        span
+    }
+
+    /// Whether a message ends at `offset`.
+    pub(super) fn is_boundary(&self, offset: u32) -> bool {
+        offset == 0 || self.frames.binary_search_by_key(&offset, |f| f.end).is_ok()
+    }
+
+    /// The end of the message that `offset` is in.
+    pub(super) fn message_end(&self, offset: u32) -> u32 {
+        let index = self.frames.partition_point(|f| f.end <= offset);
+        self.frames.get(index).map_or(offset, |f| f.end)
+    }
+
+    /// How many messages end after `from` and not after `to`.
+    pub(super) fn messages(&self, from: usize, to: usize) -> usize {
+        let ended = |offset: usize| self.frames.partition_point(|f| f.end as usize <= offset);
+        ended(to) - ended(from)
+    }
+}
+
+/// The shared side of a group: its chunks by number, and how far its readers are.
+#[derive(Debug)]
+pub struct Journal {
+    chunks: Mutex<BTreeMap<u64, Arc<Chunk>>>,
+    tail: AtomicU64,
+    /// Raised when a chunk goes or is replaced.
+    version: AtomicU64,
+    /// The tail when everything that the group has to say was first published; `u64::MAX` before.
+    complete_at: AtomicU64,
+    /// How often all chunks were freed of dead entries.
+    cleans: AtomicU64,
+    shards: Box<[ShardNeed]>,
+}
+
+/// What a shard tells the writer; a line of its own, because each shard writes its own often.
+#[derive(Debug)]
+#[repr(align(64))]
+struct ShardNeed {
+    /// The lowest `need` of the shard's members.
+    need: AtomicU64,
+    /// The last join that the shard took over.
+    seen: AtomicU64,
+}
+
+impl Journal {
+    pub(super) fn new(shards: usize) -> Self {
+        let shard = |_| ShardNeed { need: AtomicU64::new(u64::MAX), seen: AtomicU64::new(0) };
+        Self {
+            chunks: Mutex::default(),
+            tail: AtomicU64::new(0),
+            version: AtomicU64::new(0),
+            complete_at: AtomicU64::new(u64::MAX),
+            cleans: AtomicU64::new(0),
+            shards: (0..shards).map(shard).collect(),
+        }
+    }
+
+    /// The number that the next chunk will have.
+    pub fn tail(&self) -> u64 {
+        self.tail.load(Ordering::Acquire)
+    }
+
+    /// The tail when the first full table of the group was published, `u64::MAX` before.
+    pub fn complete_at(&self) -> u64 {
+        self.complete_at.load(Ordering::Acquire)
+    }
+
+    pub(super) fn cleans(&self) -> u64 {
+        self.cleans.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_cleaned(&self) {
+        self.cleans.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn set_complete(&self, at: u64) {
+        self.complete_at.store(at, Ordering::Release);
+    }
+
+    pub(super) fn published_need(&self, shard: usize) -> u64 {
+        self.shards[shard].need.load(Ordering::Acquire)
+    }
+
+    pub(super) fn seen_joins(&self, shard: usize) -> u64 {
+        self.shards[shard].seen.load(Ordering::Acquire)
+    }
+
+    /// Removes and replaces chunks, then appends new ones, all seen at once.
+    pub(super) fn apply(&self, removed: &[u64], replaced: Vec<Chunk>, new: Vec<Chunk>) {
+        let mut chunks = self.lock();
+        if !removed.is_empty() || !replaced.is_empty() {
+            self.version.fetch_add(1, Ordering::AcqRel);
+        }
+        for number in removed {
+            chunks.remove(number);
+        }
+        let tail = new.last().map(|c| c.number + 1);
+        for chunk in replaced.into_iter().chain(new) {
+            chunks.insert(chunk.number, Arc::new(chunk));
+        }
+        if let Some(tail) = tail {
+            self.tail.store(tail, Ordering::Release);
+        }
+    }
+
+    /// A panic of another thread leaves the map whole: each change of it is one call.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Chunk>>> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A shard's view of a journal: a few runs of chunks, fetched together for all its members. Pins at most 2 x 16 chunks.
+#[derive(Debug)]
+pub struct View {
+    journal: Arc<Journal>,
+    shard: usize,
+    version: u64,
+    windows: [Window; 2],
+    /// Which window was used last; the other one is given up when a third run is asked for.
+    recent: usize,
+}
+
+/// All chunks with numbers in a range.
+#[derive(Debug, Default)]
+struct Window {
+    numbers: Range<u64>,
+    chunks: Vec<Arc<Chunk>>,
+}
+
+/// Chunks fetched at once: 512 KiB when they are full, so that a fetch is nothing beside writing them.
+const WINDOW: usize = 16;
+
+impl View {
+    /// The view of shard number `shard`.
+    pub fn new(journal: Arc<Journal>, shard: usize) -> Self {
+        Self { journal, shard, version: 0, windows: Default::default(), recent: 0 }
+    }
+
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    /// Takes over a cursor that the group made for a member in this shard. From now on [`publish`](Self::publish) must count it.
+    pub fn attach(&self, cursor: &Cursor) {
+        let shard = &self.journal.shards[self.shard];
+        shard.need.fetch_min(cursor.need(), Ordering::AcqRel);
+        shard.seen.fetch_max(cursor.join, Ordering::AcqRel);
+    }
+
+    /// Tells the group how far the members of this shard are: the [`need`](Cursor::need) of all attached cursors. To be called
+    /// after a pass over them, also with none.
+    pub fn publish(&self, needs: impl IntoIterator<Item = u64>) {
+        let least = needs.into_iter().min().unwrap_or(u64::MAX);
+        self.journal.shards[self.shard].need.store(least, Ordering::Release);
+    }
+
+    /// Lets go of all chunks, for times of rest.
+    pub fn release(&mut self) {
+        self.windows = Default::default();
+    }
+
+    /// Makes sure that the first chunk at or after `next` is at hand, if there is one. One atomic load when it is.
+    pub(super) fn load(&mut self, next: u64) {
+        let version = self.journal.version.load(Ordering::Acquire);
+        if version != self.version {
+            self.version = version;
+            self.windows = Default::default();
+        }
+        if let Some(at) = self.windows.iter().position(|w| w.numbers.contains(&next)) {
+            self.recent = at;
+            return;
+        }
+        self.recent ^= 1;
+        let window = &mut self.windows[self.recent];
+        window.chunks.clear();
+        let chunks = self.journal.lock();
+        window.chunks.extend(chunks.range(next..).take(WINDOW).map(|(_, chunk)| chunk.clone()));
+        let end = match window.chunks.last() {
+            Some(last) if window.chunks.len() == WINDOW => last.number + 1,
+            _ => self.journal.tail(),
+        };
+        window.numbers = next..end.max(next);
+    }
+
+    /// Chunks at hand from the first one at or after `next`, and the number up to which no other exists.
+    pub(super) fn run(&self, next: u64) -> (&[Arc<Chunk>], u64) {
+        match self.windows.iter().find(|w| w.numbers.contains(&next)) {
+            Some(window) => (&window.chunks[window.chunks.partition_point(|c| c.number < next)..], window.numbers.end),
+            None => (&[], next),
+        }
+    }
+}

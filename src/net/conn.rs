@@ -1,0 +1,119 @@
+//! One TCP connection of a peer: what waits to be written, and writing it without ever splitting a message.
+
+use crate::session::ConnId;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+/// An open connection and its control messages (OPEN, KEEPALIVE, NOTIFICATION, ROUTE-REFRESH, End-of-RIB), which go out between
+/// UPDATEs.
+pub struct Conn {
+    pub id: ConnId,
+    pub stream: Rc<TcpStream>,
+    control: VecDeque<Bytes>,
+    /// Bytes of the first control message that are written already.
+    written: usize,
+    /// The socket took less than it was given; nothing more until it is writable.
+    pub blocked: bool,
+}
+
+impl Conn {
+    pub fn new(id: ConnId, stream: TcpStream) -> Self {
+        Self { id, stream: Rc::new(stream), control: VecDeque::new(), written: 0, blocked: false }
+    }
+
+    pub fn push(&mut self, message: Bytes) {
+        self.control.push_back(message);
+    }
+
+    /// Before all others: the rest of something that is half written.
+    pub fn push_first(&mut self, message: Bytes) {
+        debug_assert_eq!(self.written, 0, "control messages are not begun inside an UPDATE");
+        self.control.push_front(message);
+    }
+
+    pub fn has_control(&self) -> bool {
+        !self.control.is_empty()
+    }
+
+    pub fn control_bytes(&self) -> usize {
+        self.control.iter().map(Bytes::len).sum::<usize>() - self.written
+    }
+
+    /// Writes control messages until there are none or the socket is full. Returns how many were completed.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn write_control(&mut self) -> io::Result<usize> {
+        let mut completed = 0;
+        while let Some(first) = self.control.front() {
+            let rest = &first[self.written..];
+            match self.stream.try_write(rest) {
+                Ok(n) if n == rest.len() => {
+                    self.written = 0;
+                    self.control.pop_front();
+                    completed += 1;
+                }
+                Ok(n) => self.written += n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked = true;
+                    break;
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(completed)
+    }
+
+    /// Writes from `slices`; `Ok(0)` says that the socket is full.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.stream.try_write_vectored(slices) {
+            Ok(n) => Ok(n),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.blocked = true;
+                Ok(0)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Ends the connection after its last control messages: writes them, closes the sending side and waits for the peer's end,
+    /// since a reset would destroy the NOTIFICATION on its way (RFC 4271 6 leaves the method open). Bounded by [`LINGER`].
+    pub async fn finish(self) {
+        let Ok(mut stream) = Rc::try_unwrap(self.stream) else { return };
+        let written = self.written;
+        let last = async {
+            for (i, message) in self.control.iter().enumerate() {
+                stream.write_all(&message[if i == 0 { written } else { 0 }..]).await?;
+            }
+            stream.shutdown().await?;
+            // What still comes in is of no interest, and a peer that floods must not keep us here.
+            let mut sink = [0; 4096];
+            for _ in 0..MAX_LAST_READS {
+                stream.readable().await?;
+                match stream.try_read(&mut sink) {
+                    Ok(0) => break,
+                    Err(e) if e.kind() != io::ErrorKind::WouldBlock => return Err(e),
+                    _ => {}
+                }
+            }
+            Ok::<(), io::Error>(())
+        };
+        let _ = tokio::time::timeout(LINGER, last).await;
+    }
+
+    /// Ends the connection at once with a TCP reset; what is queued is lost.
+    pub fn reset(self) {
+        let _ = socket2::SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
+const LINGER: Duration = Duration::from_secs(1);
+const MAX_LAST_READS: usize = 64;

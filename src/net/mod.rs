@@ -1,0 +1,22 @@
+//! Listener, outgoing connections, TCP MD5, GTSM, socket options, and the shard: one loop that moves the bytes of many peers.
+//!
+//! Invariants: a peer belongs to one shard for life; every queue is bounded; control messages go between messages, never inside
+//! one; a peer that is slow or hostile delays nobody else.
+//!
+//! Must never know: configuration, Kubernetes, the Loc-RIB.
+
+mod conn;
+mod connect;
+mod import;
+mod listener;
+mod member;
+mod message;
+mod runner;
+mod shard;
+mod sockopt;
+
+pub use connect::{Password, SocketOptions, Ttl};
+pub use listener::{Acceptor, Keys, Listener};
+pub use message::{Command, FromShard, Item, Joined, LimitAction, MaxPrefixes, PeerConfig, PeerIds, PeerSnapshot, RangeConfig, Rules, Up};
+pub use shard::{Links, PeerEvent, ShardHandle};
+pub use sockopt::MAX_MD5_KEY;

@@ -1,0 +1,100 @@
+//! The last state changes of a peer, for the operator.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Instant;
+
+use super::State;
+
+/// What made the state change. Small, because every peer keeps a history.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cause {
+    /// Started by the operator or the configuration.
+    Started,
+    /// Started again after the back-off.
+    BackoffOver,
+    /// Stopped by the operator or the configuration, without a NOTIFICATION on the wire.
+    Stopped,
+    ConnectRetry,
+    Connected,
+    ConnectFailed,
+    /// The TCP connection ended.
+    ConnectionLost,
+    OpenReceived,
+    KeepaliveReceived,
+    /// The peer opened a new connection after it restarted (RFC 4724 5).
+    Replaced,
+    NotificationSent {
+        code: u8,
+        subcode: u8,
+    },
+    NotificationReceived {
+        code: u8,
+        subcode: u8,
+    },
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Started => "started",
+            Self::BackoffOver => "back-off over",
+            Self::Stopped => "stopped",
+            Self::ConnectRetry => "connect retry",
+            Self::Connected => "connected",
+            Self::ConnectFailed => "connect failed",
+            Self::ConnectionLost => "connection lost",
+            Self::OpenReceived => "OPEN received",
+            Self::KeepaliveReceived => "KEEPALIVE received",
+            Self::Replaced => "replaced by a new connection of the restarted peer",
+            Self::NotificationSent { code, subcode } => return write!(f, "NOTIFICATION {code}/{subcode} sent"),
+            Self::NotificationReceived { code, subcode } => return write!(f, "NOTIFICATION {code}/{subcode} received"),
+        })
+    }
+}
+
+/// One state change.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Change {
+    pub at: Instant,
+    pub from: State,
+    pub to: State,
+    pub cause: Cause,
+}
+
+/// The last [`History::LIMIT`] state changes, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct History(VecDeque<Change>);
+
+impl History {
+    pub const LIMIT: usize = 32;
+
+    pub(super) fn push(&mut self, change: Change) {
+        if self.0.len() == Self::LIMIT {
+            self.0.pop_front();
+        }
+        self.0.push_back(change);
+    }
+
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Change> {
+        self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_keeps_the_newest_changes_only() {
+        let start = Instant::now();
+        let mut history = History::default();
+        for code in 0..40 {
+            let cause = Cause::NotificationSent { code, subcode: 0 };
+            history.push(Change { at: start, from: State::Idle, to: State::Connect, cause });
+        }
+        assert_eq!(history.iter().count(), History::LIMIT);
+        assert_eq!(history.iter().next_back().map(|c| c.cause), Some(Cause::NotificationSent { code: 39, subcode: 0 }));
+        assert_eq!(history.iter().next().map(|c| c.cause), Some(Cause::NotificationSent { code: 8, subcode: 0 }));
+    }
+}

@@ -1,0 +1,97 @@
+//! What an operator may ask about a peer; plain values, kept up to date by the machine.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{History, Negotiated, State};
+use crate::wire::{Capability, MessageType, Notification};
+
+/// The present state of a peer and what led to it.
+#[derive(Clone, Debug)]
+pub struct PeerStatus {
+    pub state: State,
+    /// When `state` was entered.
+    pub since: Instant,
+    /// The operator wants the session; false also after a stop that lasts until `handle_start`.
+    pub admin_up: bool,
+    pub received: Counters,
+    pub sent: Counters,
+    /// Times that Established was reached.
+    pub established: u64,
+    /// Times that Established was left.
+    pub dropped: u64,
+    /// RFC 4271 8, mandatory session attribute 2.
+    pub connect_retry_counter: u64,
+    /// Inbound connections refused during back-off or while the peer is down.
+    pub refused: u64,
+    pub last_sent_error: Option<ErrorRecord>,
+    pub last_received_error: Option<ErrorRecord>,
+    pub last_tcp_error: Option<TcpError>,
+    /// Facts of the established session, or of the last one in OpenConfirm.
+    pub negotiated: Option<Arc<Negotiated>>,
+    /// Capabilities of the last OPEN that the peer sent.
+    pub remote_capabilities: Vec<Capability>,
+    pub history: History,
+}
+
+impl PeerStatus {
+    pub(super) fn new(now: Instant, admin_up: bool) -> Self {
+        Self {
+            state: State::Idle,
+            since: now,
+            admin_up,
+            received: Counters::default(),
+            sent: Counters::default(),
+            established: 0,
+            dropped: 0,
+            connect_retry_counter: 0,
+            refused: 0,
+            last_sent_error: None,
+            last_received_error: None,
+            last_tcp_error: None,
+            negotiated: None,
+            remote_capabilities: Vec::new(),
+            history: History::default(),
+        }
+    }
+}
+
+/// Messages by type. UPDATEs that the shell sends itself are counted by the shell.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    pub open: u64,
+    pub update: u64,
+    pub notification: u64,
+    pub keepalive: u64,
+    pub route_refresh: u64,
+}
+
+impl Counters {
+    pub fn add(&mut self, kind: MessageType) {
+        *match kind {
+            MessageType::Open => &mut self.open,
+            MessageType::Update => &mut self.update,
+            MessageType::Notification => &mut self.notification,
+            MessageType::Keepalive => &mut self.keepalive,
+            MessageType::RouteRefresh => &mut self.route_refresh,
+        } += 1;
+    }
+
+    pub fn total(&self) -> u64 {
+        self.open + self.update + self.notification + self.keepalive + self.route_refresh
+    }
+}
+
+/// A NOTIFICATION and when it passed.
+#[derive(Clone, Debug)]
+pub struct ErrorRecord {
+    pub at: Instant,
+    pub notification: Notification,
+}
+
+/// What the kernel said when a connection failed or ended.
+#[derive(Clone, Debug)]
+pub struct TcpError {
+    pub at: Instant,
+    pub text: String,
+}

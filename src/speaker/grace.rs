@@ -1,0 +1,186 @@
+//! Graceful restart by the clock (RFC 4724 4): how long the routes of a lost peer stay, and how long our own route selection waits
+//! after a restart of ourselves. Pure: the RIB task asks when to wake and does what falls due.
+
+use crate::rib::PeerId;
+use crate::wire::{Family, FamilySet};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// Deadlines of stale routes, one for each (peer, family) that has any.
+#[derive(Debug, Default)]
+pub struct Grace {
+    deadlines: BTreeMap<(PeerId, Family), Instant>,
+    /// How long routes may stay stale once the peer is back.
+    stale_time: BTreeMap<PeerId, Duration>,
+}
+
+impl Grace {
+    /// The session ended; `retain` stays for `restart_time`.
+    pub fn lost(&mut self, peer: PeerId, retain: FamilySet, (restart_time, stale_time): (Duration, Duration), now: Instant) {
+        self.forget(peer);
+        if !retain.is_empty() {
+            self.stale_time.insert(peer, stale_time);
+        }
+        for family in retain.iter() {
+            self.deadlines.insert((peer, family), now + restart_time);
+        }
+    }
+
+    /// The session is back; `preserved` are the families whose forwarding state the peer kept. Returns the families whose stale
+    /// routes go at once (RFC 4724 4.2); those of the others have until End-of-RIB, or the stale time.
+    pub fn back(&mut self, peer: PeerId, preserved: FamilySet, now: Instant) -> FamilySet {
+        let stale_time = self.stale_time.get(&peer).copied().unwrap_or_default();
+        let mut sweep = FamilySet::NONE;
+        for family in Family::ALL {
+            let Some(deadline) = self.deadlines.get_mut(&(peer, family)) else { continue };
+            if preserved.contains(family) {
+                *deadline = now + stale_time;
+            } else {
+                sweep.insert(family);
+                self.deadlines.remove(&(peer, family));
+            }
+        }
+        sweep
+    }
+
+    /// Nothing of this family is stale any more.
+    pub fn end_of_rib(&mut self, peer: PeerId, family: Family) {
+        self.deadlines.remove(&(peer, family));
+    }
+
+    pub fn forget(&mut self, peer: PeerId) {
+        self.deadlines.retain(|(p, _), _| *p != peer);
+        self.stale_time.remove(&peer);
+    }
+
+    /// Seconds that stale routes of a peer may still stay.
+    pub fn remaining(&self, peer: PeerId, family: Family, now: Instant) -> Option<Duration> {
+        self.deadlines.get(&(peer, family)).map(|at| at.saturating_duration_since(now))
+    }
+
+    pub fn next(&self) -> Option<Instant> {
+        self.deadlines.values().min().copied()
+    }
+
+    /// What has to be swept now.
+    pub fn expired(&mut self, now: Instant) -> Vec<(PeerId, Family)> {
+        let due: Vec<_> = self.deadlines.iter().filter(|(_, at)| **at <= now).map(|(key, _)| *key).collect();
+        for key in &due {
+            self.deadlines.remove(key);
+        }
+        due
+    }
+}
+
+/// Our own restart (RFC 4724 4.1): route selection of a family waits for End-of-RIB of every peer that is expected to send it, but
+/// never for one that is down, and never longer than the deferral time.
+#[derive(Debug)]
+pub struct Deferral {
+    /// Peers that may still come up; those that cannot be reached leave it.
+    expected: BTreeSet<PeerId>,
+    /// Established peers that owe End-of-RIB.
+    owing: BTreeSet<(PeerId, Family)>,
+    deadline: Option<Instant>,
+}
+
+impl Deferral {
+    /// No restart is under way.
+    pub fn none() -> Self {
+        Self { expected: BTreeSet::new(), owing: BTreeSet::new(), deadline: None }
+    }
+
+    pub fn new(expected: impl IntoIterator<Item = PeerId>, time: Duration, now: Instant) -> Self {
+        Self { expected: expected.into_iter().collect(), owing: BTreeSet::new(), deadline: Some(now + time) }
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.deadline.is_some()
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// An expected peer is up; `owes` are the families in which it will send End-of-RIB. A peer that restarts itself owes nothing:
+    /// it may be waiting for us.
+    pub fn up(&mut self, peer: PeerId, owes: FamilySet) {
+        self.expected.remove(&peer);
+        self.owing.extend(owes.iter().map(|f| (peer, f)));
+    }
+
+    pub fn end_of_rib(&mut self, peer: PeerId, family: Family) {
+        self.owing.remove(&(peer, family));
+    }
+
+    /// The peer is down or cannot be reached: nobody waits for it.
+    pub fn down(&mut self, peer: PeerId) {
+        self.expected.remove(&peer);
+        self.owing.retain(|(p, _)| *p != peer);
+    }
+
+    /// Whether the wait is over now; it then stays over.
+    pub fn finished(&mut self, now: Instant) -> bool {
+        let Some(deadline) = self.deadline else { return false };
+        let over = now >= deadline || (self.expected.is_empty() && self.owing.is_empty());
+        if over {
+            *self = Self::none();
+        }
+        over
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do as the start of a test's own time")]
+mod tests {
+    use super::*;
+
+    const PEER: PeerId = PeerId(7);
+    const TIMES: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(360));
+
+    fn v4() -> FamilySet {
+        FamilySet::from_iter([Family::Ipv4Unicast])
+    }
+
+    #[test]
+    fn routes_of_a_lost_peer_stay_for_the_restart_time() {
+        let (start, mut grace) = (Instant::now(), Grace::default());
+        grace.lost(PEER, v4(), TIMES, start);
+        assert_eq!(grace.next(), Some(start + TIMES.0));
+        assert!(grace.expired(start + TIMES.0 - Duration::from_millis(1)).is_empty());
+        assert_eq!(grace.expired(start + TIMES.0), [(PEER, Family::Ipv4Unicast)]);
+        assert_eq!(grace.next(), None);
+    }
+
+    #[test]
+    fn a_peer_that_comes_back_without_forwarding_state_is_swept_at_once() {
+        let (start, mut grace) = (Instant::now(), Grace::default());
+        grace.lost(PEER, FamilySet::ALL, TIMES, start);
+        let swept = grace.back(PEER, v4(), start);
+        assert_eq!(swept.iter().collect::<Vec<_>>(), [Family::Ipv6Unicast]);
+        assert_eq!(grace.next(), Some(start + TIMES.1), "the other family has until the stale time");
+        grace.end_of_rib(PEER, Family::Ipv4Unicast);
+        assert_eq!(grace.next(), None);
+    }
+
+    #[test]
+    fn our_selection_waits_for_end_of_rib_but_not_for_peers_that_are_down() {
+        let start = Instant::now();
+        let mut deferral = Deferral::new([PeerId(1), PeerId(2), PeerId(3)], Duration::from_secs(30), start);
+        deferral.up(PeerId(1), v4());
+        deferral.down(PeerId(2));
+        deferral.up(PeerId(3), FamilySet::NONE);
+        assert!(!deferral.finished(start));
+        deferral.end_of_rib(PeerId(1), Family::Ipv4Unicast);
+        assert!(deferral.finished(start));
+        assert!(!deferral.finished(start), "it ends once");
+        assert!(!deferral.is_active());
+    }
+
+    #[test]
+    fn our_selection_never_waits_longer_than_the_deferral_time() {
+        let start = Instant::now();
+        let mut deferral = Deferral::new([PEER], Duration::from_secs(30), start);
+        assert!(!deferral.finished(start + Duration::from_secs(29)));
+        assert!(deferral.finished(start + Duration::from_secs(30)));
+    }
+}

@@ -1,0 +1,208 @@
+//! What others may ask of the running speaker: snapshots of sessions, looks into the tables, and orders to the control task.
+
+use super::control::{NetworkChange, Order, Reload, ReloadOutcome};
+use super::rib_task::{RibCommand, RibState};
+use crate::config::{Diagnostics, Plan};
+use crate::fib;
+use crate::net::{Command, PeerEvent, PeerSnapshot, ShardHandle};
+use crate::rib::PeerId;
+use crate::session::StopReason;
+use crate::wire::Family;
+use crate::wire::attr::AttrSet;
+use arc_swap::ArcSwapOption;
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// The way to the running speaker; cheap to clone.
+#[derive(Clone)]
+pub struct Handle(pub(super) Arc<Shared>);
+
+pub(super) struct Shared {
+    pub orders: mpsc::Sender<Order>,
+    pub shards: Vec<ShardHandle>,
+    pub rib: mpsc::Sender<RibCommand>,
+    pub fib: ArcSwapOption<fib::Handle>,
+    pub running: watch::Receiver<Arc<Running>>,
+    pub events: broadcast::Sender<PeerEvent>,
+    pub path: PathBuf,
+    pub started: (Instant, SystemTime),
+}
+
+/// The configuration in force and what was made of it. Replaced as a whole.
+#[derive(Clone, Debug)]
+pub struct Running {
+    pub plan: Arc<Plan>,
+    /// The neighbors of the file.
+    pub peers: BTreeMap<PeerId, IpAddr>,
+    /// Prefixes that were added at run time.
+    pub networks: BTreeMap<IpNet, AttrSet>,
+    /// Counts the configurations that were taken.
+    pub generation: u64,
+    pub loaded_at: SystemTime,
+    /// The last reload failed; the configuration in force is older than the file.
+    pub last_failure: Option<Arc<Diagnostics>>,
+    /// Until then the configuration has to be confirmed, or the former one comes back.
+    pub confirm_until: Option<Instant>,
+}
+
+/// The speaker cannot answer.
+#[derive(Debug)]
+pub enum HandleError {
+    /// It is stopping.
+    Stopped,
+    /// No peer of this id is left.
+    NoSuchPeer,
+    /// The new configuration is not good; the running one stays.
+    Config(Box<Diagnostics>),
+    /// Nothing waits for a confirmation.
+    NothingToConfirm,
+    /// The prefix was not added at run time.
+    NoSuchNetwork,
+    /// The prefix belongs to the configuration.
+    ConfiguredNetwork,
+}
+
+impl fmt::Display for HandleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("the daemon is stopping"),
+            Self::NoSuchPeer => f.write_str("the neighbor is gone"),
+            Self::Config(diagnostics) => f.write_str(&diagnostics.render(false)),
+            Self::NothingToConfirm => f.write_str("no reload waits for a confirmation"),
+            Self::NoSuchNetwork => f.write_str("this prefix was not added at run time"),
+            Self::ConfiguredNetwork => f.write_str("this prefix is in the configuration file; remove it there and reload"),
+        }
+    }
+}
+
+impl std::error::Error for HandleError {}
+
+impl Handle {
+    /// The configuration in force.
+    pub fn running(&self) -> Arc<Running> {
+        Arc::clone(&self.0.running.borrow())
+    }
+
+    /// Follows the configuration in force.
+    pub fn watch_running(&self) -> watch::Receiver<Arc<Running>> {
+        self.0.running.clone()
+    }
+
+    pub fn config_path(&self) -> &Path {
+        &self.0.path
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.0.started.0.elapsed()
+    }
+
+    pub fn started_at(&self) -> SystemTime {
+        self.0.started.1
+    }
+
+    /// The kernel side, where there is one.
+    pub fn fib(&self) -> Option<Arc<fib::Handle>> {
+        self.0.fib.load_full()
+    }
+
+    /// Changes of session states from now on. A slow reader learns that it missed some.
+    pub fn events(&self) -> broadcast::Receiver<PeerEvent> {
+        self.0.events.subscribe()
+    }
+
+    /// All peers, static and dynamic, by address.
+    pub async fn peers(&self) -> Vec<PeerSnapshot> {
+        let mut all = Vec::new();
+        for shard in &self.0.shards {
+            all.extend(shard.snapshot().await);
+        }
+        all.sort_by_key(|p| p.remote);
+        all
+    }
+
+    /// Looks into the tables between two turns of the RIB task. Long walks go in slices, one call each.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn inspect<T: Send + 'static>(&self, look: impl FnOnce(&mut RibState) -> T + Send + 'static) -> Result<T, HandleError> {
+        let (reply, answer) = oneshot::channel();
+        let look = Box::new(move |state: &mut RibState| drop(reply.send(look(state))));
+        self.0.rib.send(RibCommand::Inspect(look)).await.map_err(|_| HandleError::Stopped)?;
+        answer.await.map_err(|_| HandleError::Stopped)
+    }
+
+    /// Ends the session of a peer for `reason`.
+    pub async fn stop_peer(&self, peer: &PeerSnapshot, reason: StopReason) -> Result<(), HandleError> {
+        self.to_peer(peer, Command::Stop { peer: peer.id, reason }).await
+    }
+
+    /// Starts a peer that was stopped, or ends its back-off.
+    pub async fn start_peer(&self, peer: &PeerSnapshot) -> Result<(), HandleError> {
+        self.to_peer(peer, Command::Start { peer: peer.id }).await
+    }
+
+    /// Asks a peer to send its routes again.
+    pub async fn refresh_in(&self, peer: &PeerSnapshot, family: Family) -> Result<(), HandleError> {
+        self.to_peer(peer, Command::RequestRefresh { peer: peer.id, family }).await
+    }
+
+    /// Sends all routes to a peer again.
+    pub async fn refresh_out(&self, peer: &PeerSnapshot, family: Family) -> Result<(), HandleError> {
+        self.to_peer(peer, Command::Resend { peer: peer.id, family }).await
+    }
+
+    async fn to_peer(&self, peer: &PeerSnapshot, command: Command) -> Result<(), HandleError> {
+        let shard = self.0.shards.get(peer.shard).ok_or(HandleError::NoSuchPeer)?;
+        if shard.send(command).await { Ok(()) } else { Err(HandleError::Stopped) }
+    }
+
+    /// Reads the configuration file again.
+    ///
+    /// # Errors
+    /// [`HandleError::Config`] with what is wrong; nothing has changed then.
+    pub async fn reload(&self, reload: Reload) -> Result<ReloadOutcome, HandleError> {
+        self.order(|reply| Order::Reload(reload, reply)).await?
+    }
+
+    /// Keeps a configuration that was loaded with a confirmation time.
+    ///
+    /// # Errors
+    /// [`HandleError::NothingToConfirm`].
+    pub async fn confirm(&self) -> Result<ReloadOutcome, HandleError> {
+        self.order(Order::Confirm).await?
+    }
+
+    /// Goes back to the configuration before the one that waits for a confirmation.
+    ///
+    /// # Errors
+    /// [`HandleError::NothingToConfirm`].
+    pub async fn rollback(&self) -> Result<ReloadOutcome, HandleError> {
+        self.order(Order::Rollback).await?
+    }
+
+    /// Originates a prefix until the daemon ends, or takes such a prefix away.
+    ///
+    /// # Errors
+    /// The prefix is one of the file, or was never added.
+    pub async fn change_network(&self, change: NetworkChange) -> Result<(), HandleError> {
+        self.order(|reply| Order::Network(Box::new(change), reply)).await?
+    }
+
+    /// Ends all sessions as the configuration says, and the speaker.
+    pub async fn stop(&self) {
+        // An error says that it has stopped already.
+        let _ = self.order(Order::Stop).await;
+    }
+
+    async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, HandleError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.orders.send(order(reply)).await.map_err(|_| HandleError::Stopped)?;
+        answer.await.map_err(|_| HandleError::Stopped)
+    }
+}

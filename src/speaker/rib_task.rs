@@ -1,0 +1,363 @@
+//! The one owner of the RIB and the update groups. A turn takes what shards and commands have sent, decides every destination that
+//! changed once, and lets groups and kernel follow.
+
+use super::fib_feed::FibFeed;
+use super::grace::{Deferral, Grace};
+use super::groups::Groups;
+use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Rules, ShardHandle, Up};
+use crate::policy::{PeerKind, Reason};
+use crate::rib::{PeerId, PeerInfo, Resolution, Rib};
+use crate::session::{Down, Negotiated, StopReason};
+use crate::wire::Nlri;
+use crate::wire::attr::AttrSet;
+use crate::wire::{Family, FamilySet};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+/// What others ask of the RIB task.
+pub enum RibCommand {
+    /// Routes of our own, all at once: `None` takes one away.
+    Originate(Vec<(IpNet, Option<AttrSet>)>),
+    NextHops(Vec<(IpAddr, Resolution)>),
+    /// The addresses of this host and the interfaces that have them.
+    Addresses(Vec<(u32, IpAddr)>),
+    /// Another kernel side: it is told everything.
+    Fib(FibFeed),
+    /// Reads, or in slices dumps, the tables between two turns.
+    Inspect(Box<dyn FnOnce(&mut RibState) + Send>),
+    /// We have just restarted: selection waits for these peers (RFC 4724 4.1).
+    Defer {
+        expected: Vec<PeerId>,
+        time: Duration,
+    },
+    /// A peer that selection waits for cannot be reached.
+    Unreachable(PeerId),
+}
+
+/// The tables and what hangs on them; [`RibCommand::Inspect`] sees it whole.
+pub struct RibState {
+    pub rib: Rib,
+    pub groups: Groups,
+    pub grace: Grace,
+    pub deferral: Deferral,
+    pub live: BTreeMap<PeerId, Live>,
+    pub turns: Turns,
+}
+
+/// An established session, as the RIB task sees it.
+pub struct Live {
+    pub shard: usize,
+    pub session: u32,
+    pub negotiated: Arc<Negotiated>,
+    pub rules: Arc<Rules>,
+    pub kind: PeerKind,
+    /// Families whose prefix limit has been reported.
+    limit_hit: FamilySet,
+}
+
+/// Counters of the turns.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Turns {
+    pub turns: u64,
+    pub prefixes: u64,
+    pub decided: u64,
+    pub busy: Duration,
+}
+
+/// The task itself.
+pub struct RibTask {
+    state: RibState,
+    shards: Vec<ShardHandle>,
+    fib: FibFeed,
+    /// A refresh can go on: shards must look although nothing was published.
+    refreshed: bool,
+    /// Route selection is complete after a restart: once it is in the kernel, what is left there from before goes.
+    sweep_kernel: bool,
+}
+
+impl RibTask {
+    pub fn new(rib: Rib, shards: Vec<ShardHandle>, fib: FibFeed) -> Self {
+        let state = RibState {
+            rib,
+            groups: Groups::new(shards.len()),
+            grace: Grace::default(),
+            deferral: Deferral::none(),
+            live: BTreeMap::new(),
+            turns: Turns::default(),
+        };
+        Self { state, shards, fib, refreshed: false, sweep_kernel: false }
+    }
+
+    /// Runs until both channels are closed.
+    pub async fn run(mut self, mut from_shards: mpsc::Receiver<FromShard>, mut commands: mpsc::Receiver<RibCommand>) {
+        let mut batch = Vec::new();
+        loop {
+            let deadline = self.next_deadline();
+            let building = self.state.groups.is_building();
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => break,
+                },
+                n = from_shards.recv_many(&mut batch, MESSAGES) => if n == 0 { break },
+                () = until(deadline) => {}
+                () = std::future::ready(()), if building => {}
+            }
+            self.turn(&mut batch, &mut from_shards).await;
+        }
+    }
+
+    /// Takes messages up to the bound of a batch, then decides and publishes.
+    async fn turn(&mut self, batch: &mut Vec<FromShard>, more: &mut mpsc::Receiver<FromShard>) {
+        let start = now();
+        let mut weight = 0;
+        loop {
+            for message in batch.drain(..) {
+                weight += self.hear(message, start).await;
+            }
+            // Busy means bigger batches; idle means at once.
+            if weight >= BATCH || now() - start > TURN {
+                break;
+            }
+            match more.try_recv() {
+                Ok(message) => batch.push(message),
+                Err(_) => break,
+            }
+        }
+        self.expire(start).await;
+        self.decide(start).await;
+        let turns = &mut self.state.turns;
+        turns.turns += 1;
+        turns.prefixes += weight as u64;
+        turns.busy += now() - start;
+    }
+
+    async fn decide(&mut self, at: Instant) {
+        let state = &mut self.state;
+        let mut wake = std::mem::take(&mut self.refreshed);
+        for family in Family::ALL {
+            let changed = state.rib.decide(family);
+            if !changed.is_empty() {
+                state.turns.decided += changed.paths.len() as u64;
+                wake |= state.groups.sync(&mut state.rib, &changed);
+                self.fib.sync(&state.rib, &changed);
+            }
+        }
+        wake |= state.groups.build(&mut state.rib);
+        for out in state.groups.take_joins(&state.rib, at) {
+            self.shards[out.shard].send(Command::Joined(Box::new(out.joined))).await;
+        }
+        for (shard, journal, need) in state.groups.maintain(&mut state.rib, at).laggards {
+            self.shards[shard].send(Command::ResetLaggards { journal, need }).await;
+        }
+        if wake {
+            self.shards.iter().for_each(ShardHandle::wake);
+        }
+        self.fib.watch(&mut state.rib);
+        if std::mem::take(&mut self.sweep_kernel) {
+            self.fib.sweep().await;
+        }
+    }
+
+    /// Returns how many prefixes it was about.
+    async fn hear(&mut self, message: FromShard, at: Instant) -> usize {
+        match message {
+            FromShard::Up(up) => self.up(*up, at),
+            FromShard::Routes { peer, items } => return self.routes(peer, items).await,
+            FromShard::Down { peer, down } => self.down(peer, &down, at),
+            FromShard::Rules { peer, rules } => self.set_rules(peer, rules),
+            FromShard::AskClean { peer, family } => {
+                self.state.groups.refresh(&self.state.rib, peer, family);
+                self.refreshed = true;
+            }
+            FromShard::Gone { peer } => self.gone(peer, at),
+        }
+        1
+    }
+
+    fn up(&mut self, up: Up, at: Instant) {
+        let state = &mut self.state;
+        let kind = up.rules.kind(&up.negotiated);
+        let end_of_rib = if up.negotiated.gr.is_some() { up.negotiated.families } else { FamilySet::NONE };
+        let info = PeerInfo {
+            addr: up.negotiated.remote_addr.ip(),
+            asn: up.negotiated.remote_as,
+            router_id: up.negotiated.remote_id,
+            kind,
+            end_of_rib,
+        };
+        state.rib.peer_up(up.peer, info);
+        let swept = state.grace.back(up.peer, up.negotiated.stale_kept(), at);
+        state.rib.sweep_stale(up.peer, swept);
+        let restarting = up.negotiated.gr.is_some_and(|gr| gr.restarting);
+        state.deferral.up(up.peer, if restarting { FamilySet::NONE } else { end_of_rib });
+        let live =
+            Live { shard: up.shard, session: up.session, negotiated: up.negotiated, rules: up.rules, kind, limit_hit: FamilySet::NONE };
+        state.groups.join(up.peer, &live);
+        state.live.insert(up.peer, live);
+    }
+
+    async fn routes(&mut self, peer: PeerId, items: Vec<Item>) -> usize {
+        let state = &mut self.state;
+        let mut weight = 0;
+        for item in items {
+            weight += item.weight();
+            match item {
+                Item::Announce { family, attrs, filtered, nlri } => state.announce(peer, (family, &nlri), &attrs, filtered),
+                Item::Withdraw { family, nlri } => state.rib.withdraw(peer, family, &nlri),
+                Item::EndOfRib(family) => {
+                    state.rib.end_of_rib(peer, family);
+                    state.grace.end_of_rib(peer, family);
+                    state.deferral.end_of_rib(peer, family);
+                }
+                // One that comes at the wrong time is ignored (RFC 7313 4).
+                Item::BeginRefresh(family) => _ = state.rib.begin_refresh(peer, family),
+                Item::EndRefresh(family) => _ = state.rib.end_refresh(peer, family),
+            }
+        }
+        self.enforce_limit(peer).await;
+        weight
+    }
+
+    /// Reacts once to a peer that has more prefixes than it may (RFC 4486 4).
+    async fn enforce_limit(&mut self, peer: PeerId) {
+        let state = &mut self.state;
+        let Some(live) = state.live.get_mut(&peer) else { return };
+        let Some(MaxPrefixes { limit, action }) = live.rules.max_prefixes else { return };
+        for family in live.negotiated.families.iter() {
+            if state.rib.counters(peer, family).received <= limit || live.limit_hit.contains(family) {
+                continue;
+            }
+            live.limit_hit.insert(family);
+            warn!(peer = %live.negotiated.remote_addr.ip(), %family, limit, ?action, "the peer has more prefixes than it may");
+            let restart_after = match action {
+                LimitAction::Warn | LimitAction::Drop => continue,
+                LimitAction::Shutdown => None,
+                LimitAction::Restart(after) => Some(after),
+            };
+            let reason = StopReason::MaxPrefix { family, limit, restart_after };
+            self.shards[live.shard].send(Command::Stop { peer, reason }).await;
+            return;
+        }
+    }
+
+    fn down(&mut self, peer: PeerId, down: &Down, at: Instant) {
+        let state = &mut self.state;
+        state.live.remove(&peer);
+        state.groups.leave(peer, at);
+        state.rib.peer_down(peer, down.retain);
+        state.grace.lost(peer, down.retain, (down.restart_time, down.stale_time), at);
+        state.deferral.down(peer);
+    }
+
+    fn gone(&mut self, peer: PeerId, at: Instant) {
+        let state = &mut self.state;
+        state.live.remove(&peer);
+        state.groups.leave(peer, at);
+        state.rib.peer_down(peer, FamilySet::NONE);
+        state.grace.forget(peer);
+        state.deferral.down(peer);
+    }
+
+    fn set_rules(&mut self, peer: PeerId, rules: Arc<Rules>) {
+        let state = &mut self.state;
+        let Some(live) = state.live.get_mut(&peer) else { return };
+        live.kind = rules.kind(&live.negotiated);
+        live.rules = rules;
+        live.limit_hit = FamilySet::NONE;
+        if state.rib.set_kind(peer, live.kind) {
+            // Its routes go to others now than before.
+            state.groups.rebuild();
+        }
+        state.groups.change(peer, live);
+    }
+
+    /// What fell due on the clock.
+    async fn expire(&mut self, at: Instant) {
+        let state = &mut self.state;
+        for (peer, family) in state.grace.expired(at) {
+            debug!(?peer, %family, "stale routes go: the peer did not send them again in time");
+            state.rib.sweep_stale(peer, FamilySet::from_iter([family]));
+        }
+        if state.deferral.finished(at) {
+            info!("route selection begins");
+            Family::ALL.into_iter().for_each(|f| state.rib.set_deferred(f, false));
+            state.groups.set_deferred(false);
+            self.sweep_kernel = true;
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        [self.state.grace.next(), self.state.deferral.deadline(), self.state.groups.next_deadline()].into_iter().flatten().min()
+    }
+
+    async fn obey(&mut self, command: RibCommand) {
+        let state = &mut self.state;
+        match command {
+            RibCommand::Originate(routes) => {
+                for (prefix, attrs) in routes {
+                    match attrs {
+                        Some(attrs) => state.rib.originate(prefix, &attrs),
+                        None => state.rib.unoriginate(prefix),
+                    }
+                }
+            }
+            RibCommand::NextHops(states) => states.into_iter().for_each(|(a, r)| state.rib.next_hop_changed(a, r)),
+            RibCommand::Addresses(addresses) => {
+                let own: Vec<_> = addresses.iter().map(|(_, a)| *a).collect();
+                state.rib.set_own_addresses(&own);
+                state.groups.set_addresses(addresses);
+            }
+            RibCommand::Fib(feed) => {
+                feed.sync_all(&state.rib);
+                self.fib = feed;
+            }
+            RibCommand::Inspect(look) => look(state),
+            RibCommand::Defer { expected, time } => {
+                state.deferral = Deferral::new(expected, time, now());
+                Family::ALL.into_iter().for_each(|f| state.rib.set_deferred(f, true));
+                state.groups.set_deferred(true);
+            }
+            RibCommand::Unreachable(peer) => state.deferral.down(peer),
+        }
+    }
+}
+
+impl RibState {
+    /// Stores routes of a peer. Where a limit drops, what is beyond it is kept with its reason and not used.
+    fn announce(&mut self, peer: PeerId, (family, nlri): (Family, &[Nlri]), attrs: &AttrSet, filtered: Option<Reason>) {
+        let drops = |live: &&mut Live| live.rules.max_prefixes.is_some_and(|m| m.action == LimitAction::Drop);
+        let limit = self.live.get_mut(&peer).filter(drops).and_then(|live| live.rules.max_prefixes);
+        let Some(MaxPrefixes { limit, .. }) = limit.filter(|_| filtered.is_none()) else {
+            return self.rib.announce(peer, family, nlri, attrs, filtered);
+        };
+        for nlri in nlri {
+            let known = self.rib.has_accepted(peer, nlri);
+            let over = !known && self.rib.counters(peer, family).accepted >= limit;
+            self.rib.announce(peer, family, &[*nlri], attrs, over.then_some(Reason::LimitReached));
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the task owns the clock of the machines that it drives")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Messages taken from the channel at once, prefixes handled in one turn, and how long a turn collects them.
+const MESSAGES: usize = 256;
+const BATCH: usize = 4096;
+const TURN: Duration = Duration::from_millis(1);
