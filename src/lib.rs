@@ -20,8 +20,7 @@ pub mod config;
 pub mod speaker;
 
 pub mod api;
+
 pub mod cli;
-pub mod config;
+
 pub mod metrics;
-pub mod policy;
-pub mod wire;
