@@ -213,14 +213,6 @@ impl Cursor {
         true
     }
 
-    /// The rest of the message that is half written, for those who have to send something else after it.
-    pub fn rest_of_message<'a>(&'a self, out: &mut Slices<'a>) {
-        if let Some((chunk, at)) = &self.in_flight {
-            let end = chunk.message_end(*at);
-            out.push(IoSlice::new(&chunk.bytes[*at as usize..end as usize]));
-        }
-    }
-
     /// `n` octets of what [`slices`](Self::slices) gave are written. Returns how many messages they completed.
     pub fn advance(&mut self, view: &View, mut n: usize) -> usize {
         let mut messages = 0;
