@@ -82,6 +82,7 @@ neighbors:
   - { address: 10.1.0.5, group: ranged, description: "", multihop: 1, keepaliveTime: 30s }
 dynamicNeighbors:
   - { range: 10.1.0.0/16, group: ranged, max: 7 }
+  - { range: "2001:db8:1::/48", group: ranged }
 originate:
   networks:
     - { prefix: 203.0.113.7/32, communities: ["64512:100", no-export], largeCommunities: ["1:2:3"], extCommunities: ["rt:1:2"],
@@ -152,6 +153,11 @@ fn a_printed_plan_checks_to_the_same_plan() {
         assert_eq!(first, second, "{printed}");
         assert_eq!(printed, second.to_yaml());
     }
+}
+
+#[test]
+fn the_print_is_canonical() {
+    insta::assert_snapshot!(plan(FULL).to_yaml());
 }
 
 #[test]
