@@ -119,8 +119,7 @@ pub enum Command {
     },
     /// Clear PEER, `group G` or all: soft asks for routes again, hard ends the session
     Clear {
-        /// PEER|all|group G [soft [in|out]] [hard]
-        #[arg(required = true, num_args = 1..)]
+        #[arg(required = true, num_args = 1.., help = "PEER|all|group G [soft [in|out]] [hard]")]
         words: Vec<String>,
         /// Told to the neighbor on a hard clear
         #[arg(long, default_value = "")]
@@ -189,8 +188,7 @@ pub enum Show {
     /// Routes, filtered by words in any order
     #[command(after_help = RIB_FLAGS)]
     Rib {
-        /// [in|out|filtered] [PREFIX|ADDRESS] [longer|shorter] [neighbor PEER] [best|ecmp|stale|not-best|invalid] [community C]
-        /// [large-community C] [as N] [source-as N] [peer-as N] [as-path REGEX] [origin O] [nexthop A] [detail|count] [limit N]
+        #[arg(help = RIB_WORDS)]
         words: Vec<String>,
     },
     /// One prefix: every path with the step that decided on it
@@ -221,11 +219,13 @@ pub enum Show {
     },
 }
 
+const RIB_WORDS: &str = "[in|out|filtered] [PREFIX|ADDRESS] [longer|shorter] [neighbor PEER] [best|ecmp|stale|not-best|invalid] \
+[community C] [large-community C] [as N] [source-as N] [peer-as N] [as-path REGEX] [origin O] [nexthop A] [detail|count] [limit N]";
 const RIB_FLAGS: &str = "Flags: * valid, > best, = multipath, i internal, S stale, F filtered, A advertised, L local";
 
 #[derive(Args, Debug)]
 pub struct ShowNeighbors {
-    /// [PEER [timers|messages|capabilities|history|terse]] or `group G`; PEER is an address, name or description
+    #[arg(help = "[PEER [timers|messages|capabilities|history|terse]] or `group G`; PEER is an address, name or description")]
     pub words: Vec<String>,
     /// down, or a state: idle, connect, active, openSent, openConfirm, established
     #[arg(long, value_parser = state)]
@@ -309,7 +309,7 @@ pub enum Network {
     Add {
         #[arg(value_parser = parse_prefix)]
         prefix: IpNet,
-        /// [nexthop A] [localpref N] [med N] [community C]… [large-community C]…
+        #[arg(help = "[nexthop A] [localpref N] [med N] [community C]… [large-community C]…")]
         words: Vec<String>,
     },
     /// Withdraw a prefix that was added so

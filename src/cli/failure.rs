@@ -57,7 +57,8 @@ impl fmt::Display for Failure {
                 write!(f, "{error}\n  {advice}")
             }
             Self::Client(error) => error.fmt(f),
-            Self::Usage(text) | Self::Refused(text) | Self::Partial(text) | Self::Condition(text) | Self::Config(text) => f.write_str(text),
+            Self::Usage(text) | Self::Refused(text) | Self::Partial(text) | Self::Condition(text) => f.write_str(text),
+            Self::Config(diagnostics) => write!(f, "the configuration is invalid\n{diagnostics}"),
             Self::Output(error) => write!(f, "cannot write the output: {error}"),
         }
     }
