@@ -56,8 +56,10 @@ pub struct Live {
     pub negotiated: Arc<Negotiated>,
     pub rules: Arc<Rules>,
     pub kind: PeerKind,
+    /// Families in which End-of-RIB came.
+    pub eor_received: FamilySet,
     /// Families whose prefix limit has been reported.
-    limit_hit: FamilySet,
+    pub limit_hit: FamilySet,
 }
 
 /// Counters of the turns.
@@ -197,8 +199,15 @@ impl RibTask {
         state.rib.sweep_stale(up.peer, swept);
         let restarting = up.negotiated.gr.is_some_and(|gr| gr.restarting);
         state.deferral.up(up.peer, if restarting { FamilySet::NONE } else { end_of_rib });
-        let live =
-            Live { shard: up.shard, session: up.session, negotiated: up.negotiated, rules: up.rules, kind, limit_hit: FamilySet::NONE };
+        let live = Live {
+            shard: up.shard,
+            session: up.session,
+            negotiated: up.negotiated,
+            rules: up.rules,
+            kind,
+            eor_received: FamilySet::NONE,
+            limit_hit: FamilySet::NONE,
+        };
         state.groups.join(up.peer, &live);
         state.live.insert(up.peer, live);
     }
@@ -212,6 +221,9 @@ impl RibTask {
                 Item::Announce { family, attrs, filtered, nlri } => state.announce(peer, (family, &nlri), &attrs, filtered),
                 Item::Withdraw { family, nlri } => state.rib.withdraw(peer, family, &nlri),
                 Item::EndOfRib(family) => {
+                    if let Some(live) = state.live.get_mut(&peer) {
+                        live.eor_received.insert(family);
+                    }
                     state.rib.end_of_rib(peer, family);
                     state.grace.end_of_rib(peer, family);
                     state.deferral.end_of_rib(peer, family);
