@@ -17,13 +17,15 @@ pub struct Conn {
     control: VecDeque<Bytes>,
     /// Bytes of the first control message that are written already.
     written: usize,
+    /// Octets written since somebody asked.
+    sent: u64,
     /// The socket took less than it was given; nothing more until it is writable.
     pub blocked: bool,
 }
 
 impl Conn {
     pub fn new(id: ConnId, stream: TcpStream) -> Self {
-        Self { id, stream: Rc::new(stream), control: VecDeque::new(), written: 0, blocked: false }
+        Self { id, stream: Rc::new(stream), control: VecDeque::new(), written: 0, sent: 0, blocked: false }
     }
 
     pub fn push(&mut self, message: Bytes) {
@@ -54,11 +56,15 @@ impl Conn {
             let rest = &first[self.written..];
             match self.stream.try_write(rest) {
                 Ok(n) if n == rest.len() => {
+                    self.sent += n as u64;
                     self.written = 0;
                     self.control.pop_front();
                     completed += 1;
                 }
-                Ok(n) => self.written += n,
+                Ok(n) => {
+                    self.sent += n as u64;
+                    self.written += n;
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked = true;
                     break;
@@ -75,13 +81,21 @@ impl Conn {
     /// The connection is broken.
     pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self.stream.try_write_vectored(slices) {
-            Ok(n) => Ok(n),
+            Ok(n) => {
+                self.sent += n as u64;
+                Ok(n)
+            }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 self.blocked = true;
                 Ok(0)
             }
             Err(e) => Err(e),
         }
+    }
+
+    /// Octets written since the last call.
+    pub fn take_sent(&mut self) -> u64 {
+        std::mem::take(&mut self.sent)
     }
 
     /// Ends the connection after its last control messages: writes them, closes the sending side and waits for the peer's end,

@@ -4,9 +4,9 @@
 use super::fib_feed::FibFeed;
 use super::grace::{Deferral, Grace};
 use super::groups::Groups;
-use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Rules, ShardHandle, Up};
+use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, PeerChange, PeerEvent, Rules, ShardHandle, Up};
 use crate::policy::{PeerKind, Reason};
-use crate::rib::{PeerId, PeerInfo, Resolution, Rib};
+use crate::rib::{Changed, PeerId, PeerInfo, Resolution, Rib};
 use crate::session::{Down, Negotiated, StopReason};
 use crate::wire::Nlri;
 use crate::wire::attr::AttrSet;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tracing::{debug, info, warn};
 
 /// What others ask of the RIB task.
@@ -47,6 +47,8 @@ pub struct RibState {
     pub deferral: Deferral,
     pub live: BTreeMap<PeerId, Live>,
     pub turns: Turns,
+    /// Prefixes of which a path changed, a turn and family at a time, while somebody listens.
+    pub changes: broadcast::Sender<Arc<[IpNet]>>,
 }
 
 /// An established session, as the RIB task sees it.
@@ -69,6 +71,30 @@ pub struct Turns {
     pub prefixes: u64,
     pub decided: u64,
     pub busy: Duration,
+    /// Turns that took at most [`Turns::BOUNDS`] of the same place; longer ones count in `turns` only.
+    pub within: [u64; Turns::BOUNDS.len()],
+}
+
+impl Turns {
+    pub const BOUNDS: [Duration; 8] = [
+        Duration::from_micros(100),
+        Duration::from_millis(1),
+        Duration::from_millis(5),
+        Duration::from_millis(20),
+        Duration::from_millis(100),
+        Duration::from_millis(500),
+        Duration::from_secs(2),
+        Duration::from_secs(10),
+    ];
+
+    fn count(&mut self, weight: u64, time: Duration) {
+        self.turns += 1;
+        self.prefixes += weight;
+        self.busy += time;
+        for (bound, count) in Self::BOUNDS.iter().zip(&mut self.within) {
+            *count += u64::from(time <= *bound);
+        }
+    }
 }
 
 /// The task itself.
@@ -76,6 +102,7 @@ pub struct RibTask {
     state: RibState,
     shards: Vec<ShardHandle>,
     fib: FibFeed,
+    events: broadcast::Sender<PeerEvent>,
     /// A refresh can go on: shards must look although nothing was published.
     refreshed: bool,
     /// Route selection is complete after a restart: once it is in the kernel, what is left there from before goes.
@@ -83,7 +110,7 @@ pub struct RibTask {
 }
 
 impl RibTask {
-    pub fn new(rib: Rib, shards: Vec<ShardHandle>, fib: FibFeed) -> Self {
+    pub fn new(rib: Rib, shards: Vec<ShardHandle>, fib: FibFeed, events: broadcast::Sender<PeerEvent>) -> Self {
         let state = RibState {
             rib,
             groups: Groups::new(shards.len()),
@@ -91,8 +118,9 @@ impl RibTask {
             deferral: Deferral::none(),
             live: BTreeMap::new(),
             turns: Turns::default(),
+            changes: broadcast::Sender::new(CHANGES),
         };
-        Self { state, shards, fib, refreshed: false, sweep_kernel: false }
+        Self { state, shards, fib, events, refreshed: false, sweep_kernel: false }
     }
 
     /// Runs until both channels are closed.
@@ -134,10 +162,7 @@ impl RibTask {
         }
         self.expire(start).await;
         self.decide(start).await;
-        let turns = &mut self.state.turns;
-        turns.turns += 1;
-        turns.prefixes += weight as u64;
-        turns.busy += now() - start;
+        self.state.turns.count(weight as u64, now() - start);
     }
 
     async fn decide(&mut self, at: Instant) {
@@ -147,6 +172,7 @@ impl RibTask {
             let changed = state.rib.decide(family);
             if !changed.is_empty() {
                 state.turns.decided += changed.paths.len() as u64;
+                state.tell(family, &changed);
                 wake |= state.groups.sync(&mut state.rib, &changed);
                 self.fib.sync(&state.rib, &changed);
             }
@@ -248,6 +274,9 @@ impl RibTask {
             }
             live.limit_hit.insert(family);
             warn!(peer = %live.negotiated.remote_addr.ip(), %family, limit, ?action, "the peer has more prefixes than it may");
+            let (remote, what) = (live.negotiated.remote_addr.ip(), PeerChange::PrefixLimit { family, limit });
+            // Without a listener there is nobody to tell.
+            let _ = self.events.send(PeerEvent { peer, remote, what });
             let restart_after = match action {
                 LimitAction::Warn | LimitAction::Drop => continue,
                 LimitAction::Shutdown => None,
@@ -342,6 +371,15 @@ impl RibTask {
 }
 
 impl RibState {
+    /// Tells who listens which prefixes changed; their destinations are still there.
+    fn tell(&self, family: Family, changed: &Changed) {
+        if self.changes.receiver_count() > 0 {
+            let prefixes = changed.paths.iter().filter_map(|id| self.rib.dest(family, *id)).map(|d| d.prefix());
+            // The last listener may have gone meanwhile.
+            let _ = self.changes.send(prefixes.collect());
+        }
+    }
+
     /// Stores routes of a peer. Where a limit drops, what is beyond it is kept with its reason and not used.
     fn announce(&mut self, peer: PeerId, (family, nlri): (Family, &[Nlri]), attrs: &AttrSet, filtered: Option<Reason>) {
         let drops = |live: &&mut Live| live.rules.max_prefixes.is_some_and(|m| m.action == LimitAction::Drop);
@@ -372,4 +410,6 @@ fn now() -> Instant {
 /// Messages taken from the channel at once, prefixes handled in one turn, and how long a turn collects them.
 const MESSAGES: usize = 256;
 const BATCH: usize = 4096;
+/// Turns that somebody who follows changes may be behind.
+const CHANGES: usize = 256;
 const TURN: Duration = Duration::from_millis(1);
