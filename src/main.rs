@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use kubgp::config::{self, Plan};
-use kubgp::{api, log, speaker};
+use kubgp::speaker::{self, Reload, logging};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +27,12 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let plan = match config::load(&arguments.config, &[], &config::System) {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return fail(&format!("the operating system refuses threads: {e}")),
+    };
+    let host = runtime.block_on(speaker::local_host());
+    let plan = match config::load(&arguments.config, &[], &host) {
         Ok(plan) => plan,
         Err(diagnostics) => {
             eprintln!("{}", diagnostics.render(std::io::stderr().is_terminal()));
@@ -38,40 +43,38 @@ fn main() -> ExitCode {
         println!("{}: good", arguments.config.display());
         return ExitCode::SUCCESS;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
-    let result = runtime.map_err(speaker::StartError::Runtime).and_then(|runtime| runtime.block_on(run(arguments, plan)));
-    match result {
+    match runtime.block_on(run(arguments, plan)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("kubgpd: {e}");
-            ExitCode::FAILURE
-        }
+        Err(e) => fail(&e),
     }
 }
 
 /// Runs until a signal says that it is enough.
-async fn run(arguments: Arguments, plan: Plan) -> Result<(), speaker::StartError> {
-    let levels = log::init(&plan.log);
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
-        return Err(speaker::StartError::Signals);
-    };
-    let speaker = speaker::start(arguments.config, plan).await?;
-    let server = api::serve(speaker.clone(), levels).await.map_err(speaker::StartError::Api)?;
+async fn run(arguments: Arguments, plan: Plan) -> Result<(), String> {
+    let _levels = logging::init(&plan.log)?;
+    let signals = |e: std::io::Error| format!("signals cannot be received: {e}");
+    let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(signals)?;
+    let speaker = speaker::start(arguments.config, plan).await.map_err(|e| e.to_string())?;
     info!(version = env!("CARGO_PKG_VERSION"), "running");
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => if let Err(e) = speaker.reload(false).await {
-                error!(error = %e, "the running configuration stays");
+            _ = hangup.recv() => if let Err(e) = speaker.reload(Reload::default()).await {
+                error!("{e}");
             },
         }
     }
     info!("stopping");
     speaker.stop().await;
-    server.stop().await;
     Ok(())
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("kubgpd: {message}");
+    ExitCode::FAILURE
 }
 
 /// Tasks beside shards and RIB: admin socket, metrics, kernel, Kubernetes.

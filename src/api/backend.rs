@@ -80,6 +80,6 @@ pub trait Backend: Send + Sync + 'static {
     fn set_log(&self, request: LogRequest) -> Answer<'_, LogStatus>;
 
     fn readiness(&self) -> Answer<'_, Readiness>;
-    /// Prometheus text, see [`crate::metrics`].
+    /// Prometheus text, exposition format 0.0.4.
     fn metrics(&self) -> Answer<'_, String>;
 }

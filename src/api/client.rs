@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
-use super::types::Problem;
+use super::types::{Document, Problem, Readiness};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -91,7 +91,27 @@ impl Client {
         Ok(serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?)
     }
 
+    /// Whether the daemon is ready; the checks come with either answer.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn readiness(&self) -> Result<Document<Readiness>, Error> {
+        let response = self.exchange("GET", "/readyz?verbose", Bytes::new()).await?;
+        Ok(serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?)
+    }
+
     async fn send(&self, method: &str, path: &str, body: Bytes) -> Result<Response<Incoming>, Error> {
+        let response = self.exchange(method, path, body).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.into_body().collect().await?.to_bytes();
+        let problem = serde_json::from_slice(&body).map_err(|_| Error::Broken(format!("HTTP status {status} without a reason")))?;
+        Err(Error::Problem(Box::new(problem)))
+    }
+
+    async fn exchange(&self, method: &str, path: &str, body: Bytes) -> Result<Response<Incoming>, Error> {
         let unreachable = |source| Error::Unreachable { socket: self.socket.clone(), source };
         let stream = UnixStream::connect(&self.socket).await.map_err(unreachable)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -99,14 +119,7 @@ impl Client {
         tokio::spawn(connection);
         let request = Request::builder().method(method).uri(path).header("host", "localhost").header("content-type", "application/json");
         let request = request.body(Full::new(body)).map_err(|error| Error::Broken(error.to_string()))?;
-        let response = sender.send_request(request).await?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        let problem = serde_json::from_slice(&body).map_err(|_| Error::Broken(format!("HTTP status {status} without a reason")))?;
-        Err(Error::Problem(Box::new(problem)))
+        Ok(sender.send_request(request).await?)
     }
 }
 

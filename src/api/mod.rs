@@ -9,6 +9,7 @@
 pub mod backend;
 pub mod client;
 pub mod query;
+pub mod remedy;
 mod routes;
 pub mod server;
 mod stream;

@@ -18,7 +18,7 @@ use super::types::Problem;
 /// The backend as handlers see it.
 pub type Shared = Arc<dyn Backend>;
 
-/// The admin socket; its file is removed when the value is dropped.
+/// The admin socket; its file is removed when serving ends.
 #[derive(Debug)]
 pub struct AdminSocket {
     listener: UnixListener,

@@ -185,7 +185,8 @@ impl<'a> Checker<'a> {
                 None
             }
         };
-        let (origin, written) = first(fragments, |f| f.router.as_ref()?.id).unwrap_or((None, file::RouterIdText::Auto));
+        let (origin, written) = first(fragments, |f| f.router.as_ref()?.id.filter(|id| *id != file::RouterIdText::Auto))
+            .unwrap_or((None, file::RouterIdText::Auto));
         let at = Place::new(&origin, "router").key("id");
         let address = match written {
             file::RouterIdText::Id(address) => Some(address),
@@ -246,12 +247,13 @@ impl<'a> Checker<'a> {
     /// Complains about a name that is not among `known`.
     fn unknown<'b>(&mut self, place: &Place, what: &str, name: &str, known: impl Iterator<Item = &'b str> + Clone) {
         let near = did_you_mean(name, known.clone());
-        let list: Vec<_> = known.collect();
-        let remedy = if list.is_empty() {
-            format!("there are none; define it under {}", what_section(what))
-        } else {
-            format!("use one of {}", list.join(", "))
-        };
+        let total = known.clone().count();
+        let mut list = known.take(MOST_NAMES).collect::<Vec<_>>().join(", ");
+        if total > MOST_NAMES {
+            list.push_str(", ...");
+        }
+        let none = || format!("there are none; define it under {}", what_section(what));
+        let remedy = if total == 0 { none() } else { format!("use one of {list}") };
         self.complain(place, format!("no {what} is named `{name}`{near}; {remedy}"));
     }
 
@@ -337,6 +339,8 @@ pub(super) const BGP_PORT: u16 = 179;
 pub(super) const METRICS_PORT: u16 = 7179;
 /// The only version of the file format.
 pub(super) const API_VERSION: &str = "kubgp.io/v1";
+/// How many names a complaint lists.
+const MOST_NAMES: usize = 10;
 const SOCKET: &str = "/run/kubgp/kubgp.sock";
 const FIB_PROTOCOL: u8 = 179;
 const FIB_METRIC: u32 = 1024;

@@ -9,11 +9,10 @@ use std::fmt;
 
 /// Reads everything that can be read. After each error the value in question is taken out and reading starts again, so that all
 /// errors of a file come out at once; `T` must be readable from nothing.
-pub(super) fn read<T: DeserializeOwned + Default>(tree: &Node) -> (T, Vec<Complaint>) {
-    let mut complaints = Vec::new();
+pub(super) fn read<T: DeserializeOwned + Default>(tree: &Node, complaints: &mut Vec<Complaint>) -> T {
     while complaints.len() < MOST_COMPLAINTS {
         match T::deserialize(tree) {
-            Ok(value) => return (value, complaints),
+            Ok(value) => return value,
             Err(error) => {
                 let path = Path(error.reversed.into_iter().rev().collect());
                 tree.kill(&path);
@@ -24,11 +23,14 @@ pub(super) fn read<T: DeserializeOwned + Default>(tree: &Node) -> (T, Vec<Compla
             }
         }
     }
-    (T::default(), complaints)
+    T::default()
 }
 
 /// A file with more errors than this is not a configuration of ours.
 const MOST_COMPLAINTS: usize = 100;
+
+/// What the standard library says about addresses, and ipnet about prefixes, without saying which.
+const BAD_ADDRESS: &str = "invalid IP address syntax";
 
 /// An error on its way up: the path grows at its end.
 #[derive(Debug)]
@@ -41,6 +43,11 @@ pub(super) struct Error {
 impl Error {
     fn within(mut self, step: Step, node: &Node) -> Self {
         self.at = self.at.or(Some(node.at));
+        if let Value::Text(text) = &node.value
+            && self.message == BAD_ADDRESS
+        {
+            self.message = format!("`{text}` is not an IP address or prefix, such as 10.0.0.1, 10.0.0.0/24, 2001:db8::/32");
+        }
         self.reversed.push(step);
         self
     }
@@ -143,9 +150,17 @@ impl<'de> Deserializer<'de> for &'de Node {
         }
     }
 
+    /// Serde would take a list for a struct, field by field; nobody writes that on purpose.
+    fn deserialize_struct<V: Visitor<'de>>(self, _: &'static str, _: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
+        match &self.value {
+            Value::List(_) => Err(de::Error::invalid_type(Unexpected::Seq, &"a mapping")),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct
-        map struct identifier ignored_any
+        map identifier ignored_any
     }
 }
 

@@ -19,7 +19,7 @@ mod print;
 mod tests;
 mod tree;
 
-pub use check::{Host, Input, check};
+pub use check::{Host, Input, LocalHost, check};
 pub use complaint::{Complaint, Diagnostics};
 pub use diff::{Action, diff};
 pub use file::File;
@@ -47,13 +47,19 @@ pub fn load_text(name: &str, text: &str, inputs: &[Input], host: &dyn Host) -> R
         Diagnostics { name: name.to_owned(), text: text.to_owned(), complaints }
     };
     let tree = tree::parse(text).map_err(|complaint| failed(vec![complaint]))?;
-    let (file, mut complaints) = de::read::<File>(&tree);
+    let mut complaints = Vec::new();
+    tree.duplicates(&complaint::Path::default(), &mut complaints);
+    let file = de::read::<File>(&tree, &mut complaints);
     match check(file, inputs, host) {
         Ok(plan) if complaints.is_empty() => Ok(plan),
         Ok(_) => Err(failed(complaints)),
         Err(found) => {
             let (elsewhere, here): (Vec<_>, Vec<_>) = found.into_iter().partition(|c| c.origin.is_some());
-            complaints.extend(here.into_iter().filter_map(|c| tree.locate(c)).chain(elsewhere));
+            let located: Vec<_> = here.into_iter().filter_map(|c| tree.locate(c)).collect();
+            // Something that lacks what could not be read is not to blame for it.
+            let lacks = |c: &Complaint| complaints.iter().any(|unread: &Complaint| unread.path.0.starts_with(&c.path.0));
+            let located: Vec<_> = located.into_iter().filter(|c| !lacks(c)).collect();
+            complaints.extend(located.into_iter().chain(elsewhere));
             Err(failed(complaints))
         }
     }

@@ -4,7 +4,7 @@ use super::check::{API_VERSION, EBGP_TTL, IBGP_TTL};
 use super::file::{self, File, List, Neighbor, Period, Session};
 use super::plan::{AddPathSend, DynamicPlan, PeerPlan, Plan, RemoteAs, SecretSource, SessionPlan, Ttl};
 use crate::policy::Chain;
-use crate::wire::{Family, Role};
+use crate::wire::{Family, FamilySet, Role};
 use std::collections::BTreeMap;
 
 impl Plan {
@@ -46,11 +46,20 @@ impl Plan {
         serde_saphyr::to_string_with_options(&self.to_file(), options).expect("the file's types hold nothing that YAML cannot say")
     }
 
-    /// Groups of neighbors appear with what identifies them only, since the neighbors are written in full.
+    /// Groups of neighbors appear with their names only, since the neighbors are written in full. A group of ranges of both IP
+    /// versions leaves the families to each range where they are the default.
     fn groups(&self) -> BTreeMap<String, Session> {
-        let named = self.peers.values().filter_map(|p| p.group.clone()).map(|name| (name, Session::default()));
-        let used = self.dynamic.values().map(|d| (d.group.clone(), session(&d.session, false)));
-        named.chain(used).collect()
+        let named = self.peers.values().filter_map(|p| p.group.clone());
+        let mut groups: BTreeMap<_, _> = named.map(|name| (name, Session::default())).collect();
+        for plan in self.dynamic.values() {
+            let mut settings = session(&plan.session, false);
+            if plan.session.families == FamilySet::from_iter([Family::of(&plan.range)]) {
+                settings.families = None;
+            }
+            let group = groups.entry(plan.group.clone()).or_default();
+            *group = settings.or(group);
+        }
+        groups
     }
 
     fn fib_section(&self) -> file::Fib {

@@ -4,6 +4,7 @@ use super::complaint::{Complaint, Path, Position, Step};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A value and its place. A value that was complained about is `dead`: the rest of the file is read as if it were not there.
@@ -32,13 +33,13 @@ pub(super) struct Key {
     pub at: Position,
 }
 
-/// The only call into the YAML library. Syntax errors and duplicate keys come out with their place.
+/// The only call into the YAML library. Syntax errors come out with their place; duplicate keys stay, see [`Node::duplicates`].
 pub(super) fn parse(text: &str) -> Result<Node, Complaint> {
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         let at = Position { line: 1, column: 1, len: 0 };
         return Ok(Node { at, value: Value::Map(Vec::new()), dead: Cell::new(false) });
     }
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false, emit_comments: false };
+    let options = serde_saphyr::options! { strict_booleans: true, duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough, with_snippet: false, emit_comments: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let mut message = error.without_snippet().to_string();
         // The place is told apart from the words.
@@ -65,6 +66,27 @@ impl Node {
         });
         if let Some(node) = end {
             node.dead.set(true);
+        }
+    }
+
+    /// Complains about every key that its mapping has already, and takes it out.
+    pub fn duplicates(&self, path: &Path, complaints: &mut Vec<Complaint>) {
+        match &self.value {
+            Value::List(items) => items.iter().enumerate().for_each(|(i, item)| item.duplicates(&path.index(i), complaints)),
+            Value::Map(entries) => {
+                let mut seen = BTreeMap::new();
+                for (key, node) in entries {
+                    let path = path.key(&key.text);
+                    let Some(line) = seen.insert(&key.text, key.at.line) else {
+                        node.duplicates(&path, complaints);
+                        continue;
+                    };
+                    let message = format!("this key is there already, in line {line}; keep one of them");
+                    complaints.push(Complaint { origin: None, path, at: Some(key.at), message });
+                    node.dead.set(true);
+                }
+            }
+            _ => {}
         }
     }
 

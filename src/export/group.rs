@@ -113,6 +113,11 @@ impl Group {
         self.build.is_none()
     }
 
+    /// Walks the tables again: something changed that the tables do not tell, such as the kind of a source.
+    pub fn rebuild(&mut self) {
+        self.build = Some(DumpCursor::default());
+    }
+
     /// Whether route selection is deferred after our own restart, so that End-of-RIB has to wait (RFC 4724 4.1).
     pub fn set_deferred(&mut self, deferred: bool) {
         self.deferred = deferred;

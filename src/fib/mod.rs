@@ -9,6 +9,7 @@
 //!
 //! Must never know: peers, messages, policy, configuration files.
 
+mod addresses;
 mod cause;
 mod handle;
 mod link;
@@ -19,7 +20,6 @@ mod socket;
 mod sync;
 mod task;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -29,6 +29,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
+pub use addresses::addresses;
 pub use cause::{Cause, Resyncs};
 pub use handle::{Error, Handle};
 pub use link::Link;
@@ -283,8 +284,6 @@ pub(crate) struct KernelRoute {
     pub route: Route,
     pub table: u32,
     pub protocol: u8,
-    /// The hops, by number within `route`, that are dead or whose link is down.
-    pub dead: BTreeSet<usize>,
     /// The destination is an address of ours (type local).
     pub local: bool,
 }

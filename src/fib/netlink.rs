@@ -1,6 +1,5 @@
 //! Netlink messages <-> our routes, links and addresses. No sockets here.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -165,7 +164,6 @@ pub(crate) fn decode_route(payload: &[u8]) -> Option<KernelRoute> {
         route: Route { prefix, action, metric: parts.metric },
         table: parts.table.unwrap_or(u32::from(header.table)),
         protocol: header.protocol.into(),
-        dead: parts.dead,
         local: header.kind == RouteType::Local,
     })
 }
@@ -178,7 +176,6 @@ struct Parts {
     via: Option<IpAddr>,
     device: Option<u32>,
     hops: Hops,
-    dead: BTreeSet<usize>,
 }
 
 impl Parts {
@@ -198,9 +195,6 @@ impl Parts {
     fn add_leg(&mut self, leg: &RouteNextHop) {
         let mut inner = Self::default();
         leg.attributes.iter().for_each(|attribute| inner.take(attribute));
-        if leg.flags.intersects(RouteNextHopFlags::Dead | RouteNextHopFlags::Linkdown) {
-            self.dead.insert(self.hops.len());
-        }
         self.hops.push(Hop {
             via: inner.via,
             device: Some(Device::Index(leg.interface_index)),
@@ -210,9 +204,6 @@ impl Parts {
     }
 
     fn add_single(&mut self, flags: RouteFlags) {
-        if flags.intersects(RouteFlags::Dead | RouteFlags::Linkdown) {
-            self.dead.insert(0);
-        }
         let device = self.device.map(Device::Index);
         self.hops.push(Hop { via: self.via, device, onlink: flags.contains(RouteFlags::Onlink), weight: 1 });
     }

@@ -214,7 +214,6 @@ struct Entry {
 }
 
 enum Target {
-    /// The live hops.
     Legs(SmallVec<[Leg; 1]>),
     Local,
     Reject,
@@ -225,8 +224,9 @@ impl From<KernelRoute> for Entry {
         let target = match found.route.action {
             _ if found.local => Target::Local,
             Action::Unicast(hops) => {
-                let live = hops.into_iter().enumerate().filter(|(at, _)| !found.dead.contains(at));
-                let legs = live.filter_map(|(_, hop)| match hop.device {
+                // Which of them are alive is asked of the links at each lookup: the flags of a route change later than those of
+                // its link, without an event of their own.
+                let legs = hops.into_iter().filter_map(|hop| match hop.device {
                     Some(Device::Index(device)) => Some(Leg { via: hop.via, device, onlink: hop.onlink, weight: hop.weight }),
                     _ => None,
                 });

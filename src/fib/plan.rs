@@ -307,7 +307,10 @@ impl Plan {
             }
             Some(_) => ops.push(Op::Replace(target)),
             None => match table.occupant(key) {
-                Some(protocol) => self.set_state(prefix, RouteState::Failed(Failure::Occupied(protocol))),
+                Some(protocol) => {
+                    self.set_state(prefix, RouteState::Failed(Failure::Occupied(protocol)));
+                    self.remove(prefix, None, ops);
+                }
                 None => ops.push(Op::Create(target)),
             },
         }
@@ -452,7 +455,8 @@ impl Plan {
         let excess = wanted.losses.saturating_sub(PATIENCE);
         if excess > 0 {
             // Somebody takes the route away each time: slow down rather than fight.
-            self.retry_at(prefix, now + LOSS_BACK_OFF * (1 << u32::from(excess.min(5) - 1)));
+            let delay = LOSS_BACK_OFF * (1 << u32::from((excess - 1).min(10)));
+            self.retry_at(prefix, now + delay.min(MAX_BACK_OFF));
         }
     }
 
@@ -542,11 +546,12 @@ const EEXIST: i32 = 17;
 const ESRCH: i32 = 3;
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
-const LOSS_BACK_OFF: Duration = Duration::from_secs(1);
+/// Long enough that a flush, which reads and deletes in rounds until nothing is left, finds nothing in its next round.
+const LOSS_BACK_OFF: Duration = Duration::from_millis(50);
 /// Losses further apart than this are not a fight.
-const FIGHT_WINDOW: Duration = Duration::from_secs(20);
+const FIGHT_WINDOW: Duration = Duration::from_secs(60);
 /// Losses in a row that are repaired at once.
-const PATIENCE: u8 = 3;
+const PATIENCE: u8 = 2;
 
 #[cfg(test)]
 mod tests;

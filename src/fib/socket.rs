@@ -5,12 +5,13 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use netlink_packet_core::{ErrorBuffer, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_proto::ConnectionHandle;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use super::link::Link;
@@ -123,6 +124,9 @@ pub(crate) struct Events {
     socket: TokioSocket,
     buffer: BytesMut,
     filter: Filter,
+    /// Events were lost and the queue has not been empty since. The kernel reports a loss once, and all further ones only
+    /// after the queue was empty: what is read before that moment may miss changes that nothing reports.
+    overrun: bool,
 }
 
 /// Which events are worth decoding.
@@ -145,7 +149,7 @@ impl Events {
         let raw = socket.socket_mut();
         raw.set_rx_buf_sz(RECEIVE_BUFFER)?;
         raw.bind(&SocketAddr::new(0, GROUPS))?;
-        Ok(Self { socket, buffer: BytesMut::with_capacity(DATAGRAM), filter })
+        Ok(Self { socket, buffer: BytesMut::with_capacity(DATAGRAM), filter, overrun: false })
     }
 
     /// The changes of the next datagram that has any. Cancel-safe.
@@ -156,10 +160,19 @@ impl Events {
         loop {
             self.buffer.clear();
             self.buffer.reserve(DATAGRAM);
-            match self.socket.recv_from(&mut self.buffer).await {
-                Ok(_) => {}
-                Err(e) if e.raw_os_error() == Some(ENOBUFS) => return Ok(vec![Change::Overrun]),
-                Err(e) => return Err(e),
+            let receive = self.socket.recv_from(&mut self.buffer);
+            let received = if self.overrun { unconstrained(receive).now_or_never() } else { Some(receive.await) };
+            match received {
+                Some(Ok(_)) => {}
+                Some(Err(e)) if e.raw_os_error() == Some(ENOBUFS) => {
+                    self.overrun = true;
+                    return Ok(vec![Change::Overrun]);
+                }
+                Some(Err(e)) => return Err(e),
+                None => {
+                    self.overrun = false;
+                    return Ok(vec![Change::Overrun]);
+                }
             }
             let filter = self.filter;
             let changes: Vec<Change> = Messages(&self.buffer).filter_map(|m| filter.decode(&m)).collect();

@@ -539,7 +539,7 @@ impl Task {
         self.plan.clear();
         while self.plan.installed_len() > 0 && now() < deadline {
             self.step(requester).await;
-            if !self.plan.has_work(now()) {
+            if self.plan.installed_len() > 0 && !self.plan.has_work(now()) {
                 sleep_until(self.plan.poll_timeout().unwrap_or(deadline).min(deadline)).await;
             }
         }

@@ -30,13 +30,14 @@ impl Conn {
         self.control.push_back(message);
     }
 
-    pub fn has_control(&self) -> bool {
-        !self.control.is_empty()
+    /// Before all others: the rest of something that is half written.
+    pub fn push_first(&mut self, message: Bytes) {
+        debug_assert_eq!(self.written, 0, "control messages are not begun inside an UPDATE");
+        self.control.push_front(message);
     }
 
-    /// Whether a control message is half written: nothing else may come before its rest.
-    pub fn inside_control(&self) -> bool {
-        self.written > 0
+    pub fn has_control(&self) -> bool {
+        !self.control.is_empty()
     }
 
     pub fn control_bytes(&self) -> usize {

@@ -1,11 +1,13 @@
 //! A peer's place in an update group: a cursor over the group's journal, and writing from it.
 
 use super::conn::Conn;
-use crate::export::{Cursor, Poll, Slices, View};
+use crate::export::{Cursor, Journal, Poll, Slices, View};
 use crate::wire::{Family, RefreshKind, RouteRefresh, end_of_rib};
+use bytes::{Bytes, BytesMut};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What the members of one group in one shard share.
 pub struct GroupView {
@@ -54,6 +56,18 @@ impl Member {
         self.cursor.request_refresh(self.enhanced);
     }
 
+    /// The rest of a message that is half written.
+    pub fn unfinished(&self) -> Option<Bytes> {
+        let mut slices = Slices::new();
+        self.cursor.rest_of_message(&mut slices);
+        slices.first().filter(|_| !self.cursor.at_boundary()).map(|rest| Bytes::copy_from_slice(rest))
+    }
+
+    /// Whether it reads `journal` and needs something at or below `need`.
+    pub fn lags(&self, journal: &Arc<Journal>, need: u64) -> bool {
+        Arc::ptr_eq(self.group.view.borrow().journal(), journal) && self.cursor.need() <= need
+    }
+
     pub fn count_need(&self) {
         self.group.least.set(self.group.least.get().min(self.cursor.need()));
     }
@@ -97,8 +111,8 @@ impl Member {
         Ok(Step::Wrote)
     }
 
-    fn marker(&self, kind: RefreshKind) -> bytes::Bytes {
-        let mut out = bytes::BytesMut::new();
+    fn marker(&self, kind: RefreshKind) -> Bytes {
+        let mut out = BytesMut::new();
         RouteRefresh { family: self.family.afi_safi(), kind }.encode(&mut out);
         out.freeze()
     }

@@ -115,25 +115,62 @@ impl PeerIds {
 pub enum Command {
     Add(Box<PeerConfig>),
     /// New rules for a running peer; the session stays. `refresh`: ask the peer for its routes again.
-    SetRules { peer: PeerId, rules: Arc<Rules>, refresh: bool },
+    SetRules {
+        peer: PeerId,
+        rules: Arc<Rules>,
+        refresh: bool,
+    },
     /// New session parameters, used from the next connection on.
-    SetParams { peer: PeerId, params: Box<PeerParams>, socket: SocketOptions, remote: SocketAddr },
-    Stop { peer: PeerId, reason: StopReason },
-    Start { peer: PeerId },
-    Remove { peer: PeerId, reason: StopReason },
+    SetParams {
+        peer: PeerId,
+        params: Box<PeerParams>,
+        socket: SocketOptions,
+        remote: SocketAddr,
+    },
+    Stop {
+        peer: PeerId,
+        reason: StopReason,
+    },
+    Start {
+        peer: PeerId,
+    },
+    Remove {
+        peer: PeerId,
+        reason: StopReason,
+    },
     SetRanges(Vec<RangeConfig>),
-    Accepted { stream: std::net::TcpStream, remote: IpAddr },
+    /// Ends the sessions that came from a range; they may come back.
+    StopRange {
+        range: ipnet::IpNet,
+        reason: StopReason,
+    },
+    Accepted {
+        stream: std::net::TcpStream,
+        remote: IpAddr,
+    },
     /// The answer to [`Up`], for one family.
     Joined(Box<Joined>),
     /// Asks the peer to send its routes again (RFC 2918); nothing happens where that was not negotiated.
-    RequestRefresh { peer: PeerId, family: Family },
+    RequestRefresh {
+        peer: PeerId,
+        family: Family,
+    },
     /// Sends the peer all routes again, as if it had asked.
-    Resend { peer: PeerId, family: Family },
+    Resend {
+        peer: PeerId,
+        family: Family,
+    },
     /// Resets the members of a journal that have read no further than `need`: they hold back too much memory.
-    ResetLaggards { journal: Arc<Journal>, need: u64 },
+    ResetLaggards {
+        journal: Arc<Journal>,
+        need: u64,
+    },
     Snapshot(oneshot::Sender<Vec<PeerSnapshot>>),
     /// Ends all sessions; answers when the last NOTIFICATION is written.
-    Shutdown { reason: StopReason, done: oneshot::Sender<()> },
+    Shutdown {
+        reason: StopReason,
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// A member of an update group starts to read its journal.
@@ -150,14 +187,28 @@ pub struct Joined {
 /// Shard to RIB, in the order in which things happened to the peer.
 pub enum FromShard {
     Up(Box<Up>),
-    Routes { peer: PeerId, items: Vec<Item> },
-    Down { peer: PeerId, down: Box<Down> },
+    Routes {
+        peer: PeerId,
+        items: Vec<Item>,
+    },
+    Down {
+        peer: PeerId,
+        down: Box<Down>,
+    },
     /// A refresh of this member can go on once its group is free of dead entries.
-    AskClean { peer: PeerId, family: Family },
+    AskClean {
+        peer: PeerId,
+        family: Family,
+    },
     /// The rules of an established peer changed: its update groups may have to.
-    Rules { peer: PeerId, rules: Arc<Rules> },
+    Rules {
+        peer: PeerId,
+        rules: Arc<Rules>,
+    },
     /// The peer is gone for good.
-    Gone { peer: PeerId },
+    Gone {
+        peer: PeerId,
+    },
 }
 
 /// A session is established.
@@ -172,8 +223,16 @@ pub struct Up {
 
 /// One thing that a peer said about routes.
 pub enum Item {
-    Announce { family: Family, attrs: AttrSet, filtered: Option<Reason>, nlri: Vec<Nlri> },
-    Withdraw { family: Family, nlri: Vec<Nlri> },
+    Announce {
+        family: Family,
+        attrs: AttrSet,
+        filtered: Option<Reason>,
+        nlri: Vec<Nlri>,
+    },
+    Withdraw {
+        family: Family,
+        nlri: Vec<Nlri>,
+    },
     EndOfRib(Family),
     /// BoRR and EoRR (RFC 7313).
     BeginRefresh(Family),

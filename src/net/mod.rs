@@ -17,8 +17,6 @@ mod sockopt;
 
 pub use connect::{Password, SocketOptions, Ttl};
 pub use listener::{Acceptor, Keys, Listener};
-pub use message::{
-    Command, FromShard, Item, Joined, LimitAction, MaxPrefixes, PeerConfig, PeerIds, PeerSnapshot, RangeConfig, Rules, Up,
-};
+pub use message::{Command, FromShard, Item, Joined, LimitAction, MaxPrefixes, PeerConfig, PeerIds, PeerSnapshot, RangeConfig, Rules, Up};
 pub use shard::{Links, PeerEvent, ShardHandle};
 pub use sockopt::MAX_MD5_KEY;

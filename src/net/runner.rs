@@ -6,8 +6,9 @@ use super::import::{Origin, import};
 use super::member::{GroupView, Member, Progress};
 use super::message::{FromShard, Item, Joined, PeerConfig, PeerSnapshot, Rules, Up};
 use super::shard::{PeerEvent, Shard, next_conn, now};
+use crate::export::Journal;
 use crate::policy::Import;
-use crate::session::{CloseMode, ConnId, Direction, Event, Negotiated, Output, Peer, PeerParams, State, StopReason};
+use crate::session::{CloseMode, ConnId, Direction, Down, DownReason, Event, Negotiated, Output, Peer, PeerParams, State, StopReason};
 use crate::wire::{Family, FamilySet, RefreshKind, RouteRefresh};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -188,7 +189,9 @@ impl Runner {
             cell.outbox.push_back(FromShard::Rules { peer, rules });
             if refresh {
                 // Peers that cannot refresh keep what they announced under the former rules until they announce again.
-                Family::ALL.into_iter().for_each(|f| drop(cell.machine.request_refresh(f)));
+                for family in Family::ALL {
+                    cell.machine.request_refresh(family);
+                }
             }
         }
         drop(cell);
@@ -223,10 +226,29 @@ impl Runner {
     /// Starts to read an update group's journal, unless the session that asked for it is over.
     pub fn join(&self, joined: Joined, group: Rc<GroupView>) {
         let mut cell = self.cell.borrow_mut();
-        if cell.session == joined.session && cell.established.is_some() {
-            let enhanced = cell.machine.status().negotiated.as_ref().is_some_and(|n| n.enhanced_refresh);
-            cell.members[joined.family.index()] = Some(Member::new(joined.family, group, joined.cursor, enhanced));
+        let Some(id) = cell.established.filter(|_| cell.session == joined.session) else { return };
+        let enhanced = cell.machine.status().negotiated.as_ref().is_some_and(|n| n.enhanced_refresh);
+        let new = Member::new(joined.family, group, joined.cursor, enhanced);
+        let old = cell.members[joined.family.index()].replace(new);
+        if let Some(conn) = cell.conn(id) {
+            if let Some(rest) = old.and_then(|old| old.unfinished()) {
+                conn.push_first(rest);
+            }
+            joined.farewell.into_iter().for_each(|message| conn.push(message));
         }
+    }
+
+    /// Sends all routes of a family again.
+    pub fn resend(&self, family: Family) {
+        if let Some(member) = &mut self.cell.borrow_mut().members[family.index()] {
+            member.refresh();
+        }
+        self.changed.notify_one();
+    }
+
+    /// Whether it reads `journal` and needs something at or below `need`.
+    pub fn lags(&self, journal: &Arc<Journal>, need: u64) -> bool {
+        self.cell.borrow().members.iter().flatten().any(|m| m.lags(journal, need))
     }
 
     /// Adds the needs of this peer's cursors to the count of their groups.
@@ -410,8 +432,10 @@ impl Cell {
         }
         if self.established.take().is_some() {
             self.members = [None, None];
-            let down = Box::new(crate::session::Down::lost());
-            self.outbox.push_back(FromShard::Down { peer: self.config.id, down });
+            let reason = DownReason::ConnectionLost(None);
+            let (retain, none) = (FamilySet::NONE, Duration::ZERO);
+            let down = Down { reason, retain, restart_time: none, stale_time: none, llgr_time: [none; 2] };
+            self.outbox.push_back(FromShard::Down { peer: self.config.id, down: Box::new(down) });
         }
         self.conns.drain(..).for_each(Conn::reset);
         self.dial = Dial::No;
@@ -462,7 +486,7 @@ impl Cell {
             Event::Update(update) => {
                 self.update_errors += update.faults.len() as u64;
                 for fault in &update.faults {
-                    debug!(peer = %self.config.remote.ip(), %fault, "malformed path attribute");
+                    debug!(peer = %self.config.remote.ip(), code = fault.code, action = ?fault.action, why = %fault.why, "malformed path attribute");
                 }
                 if let Some((rules, origin)) = self.import.take() {
                     import(update, &rules, origin, self.items());

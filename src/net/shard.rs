@@ -185,6 +185,18 @@ impl Shard {
             Command::Accepted { stream, remote } => self.accepted(stream, remote),
             Command::Joined(joined) => self.joined(*joined),
             Command::RequestRefresh { peer, family } => self.with(peer, |p| p.request_refresh(family)),
+            Command::StopRange { range, reason } => {
+                let peers = self.peers.borrow();
+                let of_range = peers.values().filter(|p| p.is_dynamic() && range.contains(&p.remote().ip()));
+                of_range.for_each(|p| p.machine(|m| m.handle_stop(reason.clone(), now)));
+            }
+            Command::Resend { peer, family } => self.with(peer, |p| p.resend(family)),
+            Command::ResetLaggards { journal, need } => {
+                for peer in self.peers.borrow().values().filter(|p| p.lags(&journal, need)) {
+                    warn!(peer = %peer.remote().ip(), "reads too slowly: its session is reset to free memory");
+                    peer.machine(|m| m.handle_stop(StopReason::OutOfResources, now));
+                }
+            }
             Command::Snapshot(reply) => {
                 let all = self.peers.borrow().values().map(|p| p.snapshot(self.index, now)).collect();
                 // Nobody waits for it any more: nothing to do.

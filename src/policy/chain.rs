@@ -139,7 +139,8 @@ impl Chain {
         let mut changed;
         let mut candidate = Candidate::new(route);
         let rules = self.0.policies.iter().flat_map(|policy| policy.rules.iter().enumerate().map(move |(i, rule)| (policy, i + 1, rule)));
-        for (number, (policy, index, rule)) in (1..).zip(rules) {
+        for (number, (policy, index, rule)) in (1_usize..).zip(rules) {
+            let number = u16::try_from(number).unwrap_or(u16::MAX);
             let failed = rule.matcher.failing(&candidate);
             visit(Visit { policy, rule: index, number, failed, action: rule.action });
             if failed.is_some() {

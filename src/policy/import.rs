@@ -1,10 +1,10 @@
 //! Import of one peer: the checks that the protocols ask for, then the peer's chain.
 
-use super::as_path;
 use super::chain::{Chain, Outcome};
 use super::role::{self, Leak};
-use super::{Reason, RouteView};
-use crate::wire::attr::{AttrSet, Marks, PathAttributes};
+use super::{NEXT_HOP_SELF, NEXT_HOP_UNCHANGED, Reason, RouteView};
+use crate::wire::attr::as_path::PathView;
+use crate::wire::attr::{AttrSet, Marks, PathAttributes, Tags};
 use crate::wire::{Asn, ClusterId, Role, RouterId};
 
 /// What the import of one established session needs to know.
@@ -39,29 +39,35 @@ impl Import {
             None => None,
         };
         match self.chain.apply(route.with(marked.as_ref())) {
-            Outcome::Accept(attrs) if self.ebgp => Outcome::Accept(after_graceful_shutdown(attrs)),
-            outcome => outcome,
+            Outcome::Accept(attrs) => Outcome::Accept(self.finish(attrs)),
+            rejected => rejected,
         }
+    }
+
+    /// What holds whatever the rules say: GRACEFUL_SHUTDOWN of an external peer makes the route the last resort (RFC 8326 4.2), and
+    /// the next hop that import sets is no order to the sessions that export the route.
+    fn finish(&self, attrs: AttrSet) -> AttrSet {
+        let head = attrs.head();
+        let last_resort = self.ebgp && head.marks.contains(Marks::GRACEFUL_SHUTDOWN) && head.local_pref != Some(0);
+        let tags = Tags(head.tags.0 & !(NEXT_HOP_SELF.0 | NEXT_HOP_UNCHANGED.0));
+        if !last_resort && tags == head.tags {
+            return attrs;
+        }
+        let mut edited = PathAttributes::from(&attrs);
+        edited.tags = tags;
+        if last_resort {
+            edited.local_pref = Some(0);
+        }
+        AttrSet::from(&edited)
     }
 
     fn is_loop(&self, attrs: &AttrSet) -> bool {
         let head = attrs.head();
-        let times = |own: Asn| as_path::asns(attrs).filter(|asn| *asn == own.get()).count();
+        let times = |own: Asn| PathView::of(attrs).count(own.get());
         let allowed = usize::from(self.allow_own_as);
         times(self.local_as) > allowed
             || (self.router_as != self.local_as && times(self.router_as) > allowed)
             || head.originator_id == Some(self.router_id)
             || (head.cluster_len > 0 && self.cluster_id.is_some_and(|own| attrs.cluster_list().any(|id| id == own.0)))
     }
-}
-
-/// RFC 8326 4.2: a route with GRACEFUL_SHUTDOWN is the last resort.
-fn after_graceful_shutdown(attrs: AttrSet) -> AttrSet {
-    let head = attrs.head();
-    if !head.marks.contains(Marks::GRACEFUL_SHUTDOWN) || head.local_pref == Some(0) {
-        return attrs;
-    }
-    let mut edited = PathAttributes::from(&attrs);
-    edited.local_pref = Some(0);
-    AttrSet::from(&edited)
 }

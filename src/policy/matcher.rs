@@ -1,10 +1,11 @@
 //! The compiled conditions of one rule.
 
-use super::as_path::{self, PathRegex};
+use super::as_path::PathRegex;
 use super::params::{Match, Members, PrefixRange, Source};
 use super::{PeerKind, RouteView};
 use crate::wire::Family;
 use crate::wire::attr::Tags;
+use crate::wire::attr::as_path::PathView;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 use smallvec::SmallVec;
@@ -23,7 +24,7 @@ impl<'a> Candidate<'a> {
     }
 
     fn path(&self) -> &str {
-        self.path_text.get_or_init(|| as_path::text(self.route.attrs))
+        self.path_text.get_or_init(|| PathView::of(self.route.attrs).to_string())
     }
 }
 

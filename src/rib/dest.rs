@@ -121,30 +121,21 @@ pub(super) struct Dest<K> {
     holds: u16,
 }
 
+/// The best path, if there is one, stands first; a challenger second. A list has no room to spare: most of the memory of a table
+/// with many paths is here.
 #[derive(Debug)]
 enum Paths {
     None,
     One(Path),
-    Many(Box<Many>),
+    Many(Box<[Path]>),
 }
-
-#[derive(Debug)]
-struct Many {
-    paths: Vec<Path>,
-    best: u32,
-    /// The only path that changed since the last decision, if that suffices to decide.
-    challenger: u32,
-}
-
-/// `Many::best`, `Many::challenger`: none.
-const NONE: u32 = u32::MAX;
 
 /// Bits of `Dest::flags`.
 mod flag {
     /// In the list of destinations to decide.
     pub(super) const DIRTY: u8 = 1;
-    /// The one path is best (`Paths::One`).
-    pub(super) const ONE_IS_BEST: u8 = 2;
+    /// The first path is the best one.
+    pub(super) const HAS_BEST: u8 = 2;
     /// The next decision looks at all paths.
     pub(super) const RESCAN: u8 = 4;
     /// The best path was replaced or removed since the last decision.
@@ -155,6 +146,8 @@ mod flag {
     pub(super) const DOOMED: u8 = 32;
     /// Not in use.
     pub(super) const FREE: u8 = 64;
+    /// The second path is the only one that changed since the last decision, and not for less than to become the best.
+    pub(super) const CHALLENGED: u8 = 128;
 }
 
 impl<K: Key> Dest<K> {
@@ -170,7 +163,7 @@ impl<K: Key> Dest<K> {
         match &self.paths {
             Paths::None => &[],
             Paths::One(path) => std::slice::from_ref(path),
-            Paths::Many(many) => &many.paths,
+            Paths::Many(list) => list,
         }
     }
 
@@ -178,26 +171,23 @@ impl<K: Key> Dest<K> {
         match &mut self.paths {
             Paths::None => &mut [],
             Paths::One(path) => std::slice::from_mut(path),
-            Paths::Many(many) => &mut many.paths,
+            Paths::Many(list) => list,
         }
     }
 
     /// Index of the best path, as of the last decision; `None` too when that path was removed since.
     pub(super) fn best(&self) -> Option<usize> {
-        match &self.paths {
-            Paths::Many(many) => (many.best != NONE).then_some(many.best as usize),
-            Paths::One(_) => (self.flags & flag::ONE_IS_BEST != 0).then_some(0),
-            Paths::None => None,
-        }
+        (self.flags & flag::HAS_BEST != 0).then_some(0)
     }
 
     pub(super) fn position(&self, source: PeerId, path_id_rx: u32) -> Option<usize> {
         self.paths().iter().position(|p| p.source == source && p.path_id_rx == path_id_rx)
     }
 
-    /// A path whose attributes are as before became eligible or ineligible, or costs another amount to reach.
-    pub(super) fn touch_cost(&mut self) {
-        self.flags |= flag::RESCAN;
+    /// All paths are to be looked at: eligibility, cost or peer of the one at `index` may be another. Moves no path.
+    pub(super) fn touch_in_place(&mut self, index: usize, touch: Touch) {
+        let replaced = touch == Touch::Path && self.best() == Some(index);
+        self.flags |= flag::RESCAN | if replaced { flag::BEST_TOUCHED } else { 0 };
     }
 
     /// What the next decision has to look at, once `DIRTY` says that there is one.
@@ -207,7 +197,7 @@ impl<K: Key> Dest<K> {
             Paths::None => Work::Nothing,
             _ if med => Work::AllWithMed,
             _ if self.flags & flag::RESCAN != 0 => Work::All,
-            Paths::Many(many) if many.challenger != NONE => Work::Challenger(many.challenger as usize),
+            _ if self.flags & flag::CHALLENGED != 0 => Work::Challenger(1),
             _ => Work::Nothing,
         }
     }
@@ -220,11 +210,13 @@ impl<K: Key> Dest<K> {
     /// Ends a decision: `true` if the winner or its attributes are others than at the end of the last one.
     pub(super) fn decided(&mut self, best: Option<usize>) -> bool {
         let changed = self.flags & flag::BEST_TOUCHED != 0 || self.best() != best;
-        self.set_best(best);
-        self.flags &= !(flag::DIRTY | flag::RESCAN | flag::BEST_TOUCHED);
-        match &mut self.paths {
-            Paths::Many(many) => many.challenger = NONE,
-            _ => self.flags &= !flag::MED_DIFFERS,
+        self.flags &= !(flag::DIRTY | flag::RESCAN | flag::BEST_TOUCHED | flag::CHALLENGED | flag::HAS_BEST);
+        if let Some(best) = best {
+            self.paths_mut().swap(0, best);
+            self.flags |= flag::HAS_BEST;
+        }
+        if self.paths().len() < 2 {
+            self.flags &= !flag::MED_DIFFERS;
         }
         changed
     }
@@ -276,7 +268,7 @@ impl<K: Key> Dest<K> {
     /// Bytes of the path list outside the destination.
     pub(super) fn list_bytes(&self) -> usize {
         match &self.paths {
-            Paths::Many(many) => size_of::<Many>() + many.paths.capacity() * size_of::<Path>(),
+            Paths::Many(list) => size_of_val(&**list),
             _ => 0,
         }
     }
@@ -285,64 +277,47 @@ impl<K: Key> Dest<K> {
         (self.addr, self.len)
     }
 
-    fn set_best(&mut self, best: Option<usize>) {
-        self.flags &= !flag::ONE_IS_BEST;
-        match &mut self.paths {
-            Paths::Many(many) => many.best = best.map_or(NONE, |b| b as u32),
-            Paths::One(_) if best.is_some() => self.flags |= flag::ONE_IS_BEST,
+    /// Appends a path.
+    pub(super) fn push(&mut self, path: Path) {
+        self.paths = match std::mem::replace(&mut self.paths, Paths::None) {
+            Paths::None => Paths::One(path),
+            Paths::One(first) => Paths::Many(Box::new([first, path])),
+            Paths::Many(list) => {
+                let mut list = list.into_vec();
+                list.reserve_exact(1);
+                list.push(path);
+                Paths::Many(list.into_boxed_slice())
+            }
+        };
+    }
+
+    /// Removes the path at `index`; the last one takes its place.
+    pub(super) fn remove(&mut self, index: usize) -> Path {
+        let challenged = self.flags & flag::CHALLENGED != 0;
+        match index {
+            0 if self.best().is_some() => {
+                self.flags |= flag::RESCAN | flag::BEST_TOUCHED;
+                self.flags &= !(flag::HAS_BEST | flag::CHALLENGED);
+            }
+            // The challenger may take the first place, where nobody looks for it.
+            0 if challenged => {
+                self.flags |= flag::RESCAN;
+                self.flags &= !flag::CHALLENGED;
+            }
+            1 => self.flags &= !flag::CHALLENGED,
             _ => {}
         }
-    }
-
-    pub(super) fn push(&mut self, path: Path) {
         match std::mem::replace(&mut self.paths, Paths::None) {
-            Paths::None => self.paths = Paths::One(path),
-            Paths::One(first) => {
-                let best = if self.flags & flag::ONE_IS_BEST != 0 { 0 } else { NONE };
-                self.flags &= !flag::ONE_IS_BEST;
-                self.paths = Paths::Many(Box::new(Many { paths: vec![first, path], best, challenger: NONE }));
-            }
-            Paths::Many(mut many) => {
-                // A quarter more at a time: most of the memory of a table with many paths is here.
-                if many.paths.len() == many.paths.capacity() {
-                    many.paths.reserve_exact(many.paths.len() / 4 + 1);
-                }
-                many.paths.push(path);
-                self.paths = Paths::Many(many);
-            }
-        }
-    }
-
-    pub(super) fn remove(&mut self, index: usize) -> Path {
-        let was_best = self.best() == Some(index);
-        if was_best {
-            self.flags |= flag::RESCAN | flag::BEST_TOUCHED;
-        }
-        match std::mem::replace(&mut self.paths, Paths::None) {
-            Paths::Many(mut many) => {
-                let last = (many.paths.len() - 1) as u32;
-                let removed = many.paths.swap_remove(index);
-                for place in [&mut many.best, &mut many.challenger] {
-                    *place = match *place {
-                        at if at == index as u32 => NONE,
-                        at if at == last => index as u32,
-                        at => at,
-                    };
-                }
-                match *many.paths {
-                    [only] => {
-                        self.flags |= if many.best == 0 { flag::ONE_IS_BEST } else { 0 };
-                        self.flags |= if many.challenger == 0 { flag::RESCAN } else { 0 };
-                        self.paths = Paths::One(only);
-                    }
-                    _ => self.paths = Paths::Many(many),
-                }
+            Paths::Many(list) => {
+                let mut list = list.into_vec();
+                let removed = list.swap_remove(index);
+                self.paths = match *list {
+                    [only] => Paths::One(only),
+                    _ => Paths::Many(list.into_boxed_slice()),
+                };
                 removed
             }
-            Paths::One(only) => {
-                self.flags &= !flag::ONE_IS_BEST;
-                only
-            }
+            Paths::One(only) => only,
             Paths::None => unreachable!("an index into the paths of a destination without any"),
         }
     }
@@ -354,15 +329,17 @@ impl<K: Key> Dest<K> {
         above.or_else(|| (1..=u32::MAX).find(|id| ids().all(|i| i != *id))).expect("a destination has fewer than 2^32 paths")
     }
 
-    /// The path at `index` is new or has other attributes.
+    /// The path at `index` is new or has other attributes. May move it, so that the next decision finds it.
     pub(super) fn touch(&mut self, index: usize) {
         if self.best() == Some(index) {
             self.flags |= flag::RESCAN | flag::BEST_TOUCHED;
-            return;
-        }
-        match &mut self.paths {
-            Paths::Many(many) if many.challenger == NONE || many.challenger == index as u32 => many.challenger = index as u32,
-            _ => self.flags |= flag::RESCAN,
+        } else if self.flags & flag::CHALLENGED != 0 {
+            self.flags |= if index == 1 { 0 } else { flag::RESCAN };
+        } else if let Paths::Many(list) = &mut self.paths {
+            list.swap(1, index);
+            self.flags |= flag::CHALLENGED;
+        } else {
+            self.flags |= flag::RESCAN;
         }
     }
 
@@ -389,4 +366,13 @@ pub(super) enum Work {
     All,
     /// All, and they may differ in MED.
     AllWithMed,
+}
+
+/// Why [`Dest::touch_in_place`] touches.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Touch {
+    /// Eligibility or cost may be another.
+    Cost,
+    /// Attributes, or facts about the peer, are others.
+    Path,
 }

@@ -3,7 +3,6 @@
 //! A path is stale when its epoch is not its peer's. Raising the epoch marks a whole table without touching it.
 
 use super::peer::{Peer, PeerFamily, PeerInfo};
-use super::table::Touch;
 use super::tables::{Rib, on_table};
 use super::{AttrId, PeerId};
 use crate::wire::attr::community::Community;
@@ -25,10 +24,9 @@ impl Rib {
                     state.awaits_end_of_rib = info.end_of_rib.contains(family) || state.counters.stale > 0;
                 }
             }
-            if other && let Some(entry) = self.peers.get(&peer) {
-                let from = &entry.families[family.index()];
-                on_table!(self, family, table => table.touch_paths(peer, from, Touch::Path, |_| true));
-            }
+        }
+        if other {
+            self.touch_peer(peer);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::arena::Arena;
 use super::attrs::{AttrId, Interner};
-use super::dest::{Dest, Key, Path, State};
+use super::dest::{Dest, Key, Path, State, Touch};
 use super::peer::PeerFamily;
 use super::{DestId, PeerId};
 use crate::policy::Reason;
@@ -135,10 +135,7 @@ impl<K: Key> Table<K> {
                 let path = dest.paths()[index];
                 if path.source == source && path.filtered().is_none() && concerned(path.attr) {
                     found = true;
-                    match touch {
-                        Touch::Cost => dest.touch_cost(),
-                        Touch::Path => dest.touch(index),
-                    }
+                    dest.touch_in_place(index, touch);
                 }
             }
             if found {
@@ -176,7 +173,7 @@ impl<K: Key> Table<K> {
                     attrs.hold(new);
                     attrs.release(std::mem::replace(&mut path.attr, new));
                     if path.filtered().is_none() {
-                        dest.touch(index);
+                        dest.touch_in_place(index, Touch::Path);
                         dirty = true;
                     }
                 }
@@ -314,15 +311,7 @@ impl<K: Key> Table<K> {
     }
 }
 
-/// Why [`Table::touch_paths`] touches.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Touch {
-    /// Eligibility or cost may be another.
-    Cost,
-    /// Facts about the peer are others: counts as a change of the path itself.
-    Path,
-}
-
+/// Appends a path.
 fn add<K: Key>(dest: &mut Dest<K>, arrival: Arrival, from: &mut PeerFamily) {
     let Arrival { source, path_id_rx, attr, filtered } = arrival;
     let state = state(dest, filtered, from.epoch);

@@ -3,10 +3,10 @@
 use super::attrs::{AttrId, Interner};
 use super::choose::Chooser;
 use super::decide::Rules;
-use super::dest::{Key, Work};
+use super::dest::{Key, Touch, Work};
 use super::nexthop::{NextHopInterest, NextHops, Resolution};
 use super::peer::{Peer, PeerInfo, Peers, PrefixCounters};
-use super::table::{Arrival, Table, Touch};
+use super::table::{Arrival, Table};
 use super::{DestId, PeerId};
 use crate::policy::{PeerKind, Reason};
 use crate::wire::attr::AttrSet;
@@ -157,6 +157,15 @@ impl Rib {
         });
     }
 
+    /// The peer became a client, or is one no more (RFC 4456). True when that is news: its destinations then count as changed.
+    pub fn set_kind(&mut self, peer: PeerId, kind: PeerKind) -> bool {
+        let news = self.peers.get_mut(&peer).is_some_and(|p| std::mem::replace(&mut p.info.kind, kind) != kind);
+        if news {
+            self.touch_peer(peer);
+        }
+        news
+    }
+
     /// A route of our own. One prefix has one: several origins of a prefix are merged by the caller.
     pub fn originate(&mut self, prefix: IpNet, attrs: &AttrSet) {
         self.announce(PeerId::LOCAL, Family::of(&prefix), &[Nlri::from(prefix)], attrs, None);
@@ -206,6 +215,9 @@ impl Rib {
     }
 
     /// A slot names the destination: its id is not reused before [`Rib::release_dest`]. One hold per holder and destination.
+    ///
+    /// # Panics
+    /// If the id is not in use: holders take ids from [`Changed`] or from [`crate::rib::DestRef`] only.
     pub fn hold_dest(&mut self, family: Family, id: DestId) {
         on_table!(self, family, table => table.hold(id));
     }
@@ -260,6 +272,15 @@ impl Rib {
 
     pub(super) fn chooser(&self) -> Chooser<'_> {
         chooser(&self.attrs, &self.peers, &self.params)
+    }
+
+    /// Facts about the peer are others: its paths are decided anew, and reported.
+    pub(super) fn touch_peer(&mut self, peer: PeerId) {
+        let Some(entry) = self.peers.get(&peer) else { return };
+        for family in Family::ALL {
+            let from = &entry.families[family.index()];
+            on_table!(self, family, table => table.touch_paths(peer, from, Touch::Path, |_| true));
+        }
     }
 
     /// Marks the destinations that use a next hop whose usability or cost changed: all of them with one walk over the routes of

@@ -7,8 +7,8 @@ use super::dest::{Dest, Key, Path};
 use super::tables::Rib;
 use super::{DestId, PeerId};
 use crate::policy::Reason;
-use crate::wire::Family;
 use crate::wire::attr::AttrSet;
+use crate::wire::{Family, Nlri};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
@@ -157,6 +157,12 @@ impl Rib {
         self.covering(prefix).find(|d| d.prefix == prefix.trunc())
     }
 
+    /// Whether the peer has this very path, and import accepted it.
+    pub fn has_accepted(&self, peer: PeerId, nlri: &Nlri) -> bool {
+        let path = |d: DestRef<'_>| d.all_paths().any(|p| p.source == peer && p.path_id_rx == nlri.path_id && p.path_id_tx != 0);
+        self.lookup(&nlri.prefix).is_some_and(path)
+    }
+
     /// The longest prefix that contains `prefix`, itself included, and has a path.
     pub fn longest_match(&self, prefix: &IpNet) -> Option<DestRef<'_>> {
         self.covering(prefix).next()
@@ -172,7 +178,6 @@ impl Rib {
 
     /// One step of a dump of a family: the destinations with a path among the next 4096 ids. Moves the cursor on, or clears it
     /// at the end. A destination that is there during the whole dump appears exactly once, whatever else changes meanwhile.
-    /// For prefixes within another one, filter by [`IpNet::contains`].
     pub fn dump(&self, family: Family, cursor: &mut Option<DumpCursor>) -> impl Iterator<Item = DestRef<'_>> {
         let from = cursor.map_or(u32::MAX, |c| c.0);
         let end = match family {
@@ -182,6 +187,13 @@ impl Rib {
         let to = from.saturating_add(DUMP_STEP).min(end);
         *cursor = (to < end).then_some(DumpCursor(to));
         (from..to).filter_map(move |id| self.dest(family, DestId(id))).filter(|d| !d.paths.is_empty())
+    }
+
+    /// One step of a dump of the prefixes within `prefix`, itself included. See [`Rib::dump`]: it looks at all destinations,
+    /// since no table in order of prefixes is kept.
+    pub fn covered(&self, prefix: &IpNet, cursor: &mut Option<DumpCursor>) -> impl Iterator<Item = DestRef<'_>> {
+        let prefix = prefix.trunc();
+        self.dump(Family::of(&prefix), cursor).filter(move |d| prefix.contains(&d.prefix))
     }
 
     /// One step of a dump of Adj-RIB-In of a peer: up to 4096 destinations with a path of it. See [`Rib::dump`].

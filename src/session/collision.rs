@@ -65,6 +65,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::session::timers::some_instant;
     use Direction::{Inbound, Outbound};
 
     fn at(direction: Direction, state: State, connected: Instant) -> Contender {
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_dominant_sides_connection_survives() {
-        let t = Instant::now();
+        let t = some_instant();
         for (we_dominate, new, expected) in [
             (true, Outbound, Verdict::KeepNew),
             (true, Inbound, Verdict::KeepOther),
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_connection_without_open_never_beats_one_with() {
-        let t = Instant::now();
+        let t = some_instant();
         for we_dominate in [true, false] {
             for (new, other) in [(Outbound, Inbound), (Inbound, Outbound)] {
                 let verdict = resolve(at(new, State::OpenSent, t), at(other, State::OpenSent, t), we_dominate);
@@ -100,7 +101,7 @@ mod tests {
 
     #[test]
     fn only_a_later_inbound_connection_replaces_an_established_session_with_graceful_restart() {
-        let t = Instant::now();
+        let t = some_instant();
         let later = t + Duration::from_secs(9);
         let up = |graceful_restart| Contender {
             established: Some(t + Duration::from_secs(1)),

@@ -84,10 +84,11 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::timers::some_instant;
 
     #[test]
     fn the_history_keeps_the_newest_changes_only() {
-        let start = Instant::now();
+        let start = some_instant();
         let mut history = History::default();
         for code in 0..40 {
             let cause = Cause::NotificationSent { code, subcode: 0 };

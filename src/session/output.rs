@@ -17,7 +17,8 @@ pub enum Output {
     CancelConnect,
     /// One whole message.
     Send(ConnId, Bytes),
-    /// The connection is forgotten here; whatever comes from it later is ignored.
+    /// The connection is forgotten here; whatever comes from it later is ignored. Every connection gets this exactly once,
+    /// also one that was refused and one whose end the shell reported itself.
     Close(ConnId, CloseMode),
     Event(Event),
 }

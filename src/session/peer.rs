@@ -1,5 +1,8 @@
 //! [`Peer`]: the machine that the shell drives. It feeds events to the state table and carries out what the table says.
 
+mod ending;
+mod receive;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-use super::collision::{self, Verdict};
+use self::ending::{Ending, Trigger};
 use super::connection::Connection;
-use super::framing::Message;
 use super::fsm::{self, Action, Count, Input, Notify};
 use super::negotiate::{self, Link};
 use super::timers::{Backoff, FIRST_IDLE_HOLD, Jitter};
@@ -17,9 +19,7 @@ use super::{
     Cause, Change, CloseMode, ConnId, Direction, Down, DownReason, ErrorRecord, Event, Output, PeerParams, PeerStatus, State, StopReason,
     TcpError,
 };
-use crate::wire::{
-    Capability, CeaseCode, Family, FamilySet, MessageType, Notification, Open, RefreshKind, RouteRefresh, decode_update, keepalive,
-};
+use crate::wire::{Capability, CeaseCode, Family, FamilySet, MessageType, Notification, RefreshKind, RouteRefresh, keepalive};
 
 /// One peer: the FSM of RFC 4271 8 with both connections of a collision, back-off and graceful restart retention.
 ///
@@ -57,29 +57,6 @@ enum Dial {
     Waiting,
     /// A connection makes dialing needless.
     Parked,
-}
-
-/// What comes along with an event of a connection.
-#[derive(Clone, Debug)]
-enum Trigger {
-    Plain,
-    /// An error that we found.
-    Error(Notification),
-    /// The NOTIFICATION of the peer.
-    Received(Notification),
-    Stop(StopReason),
-    TcpLost(Option<String>),
-    Replaced,
-}
-
-/// How a connection ends.
-struct Ending {
-    sent: Option<Notification>,
-    mode: CloseMode,
-    reason: DownReason,
-    cause: Cause,
-    count: Count,
-    next: State,
 }
 
 impl Peer {
@@ -445,104 +422,6 @@ impl Peer {
         }
     }
 
-    fn handle_message(&mut self, id: ConnId, message: &Message<'_>, now: Instant) {
-        self.status.received.add(message.kind);
-        let Some(state) = self.connection(id).map(|c| c.state) else { return };
-        let body = message.body();
-        // A body is parsed only where the state allows the message: 5/x comes before any error in it.
-        match (state, message.kind) {
-            (State::OpenSent, MessageType::Open) => self.handle_open(id, body, now),
-            (State::Established, MessageType::Update) => self.handle_update(id, body, now),
-            (State::Established, MessageType::RouteRefresh) => self.handle_refresh(id, body, now),
-            (_, MessageType::Notification) => self.handle_notification(id, body, now),
-            (_, MessageType::Open) => self.handle_connection(id, Input::Open, Trigger::Plain, now),
-            (_, MessageType::Update) => self.handle_connection(id, Input::Update, Trigger::Plain, now),
-            (_, MessageType::RouteRefresh) => self.handle_connection(id, Input::Refresh, Trigger::Plain, now),
-            (_, MessageType::Keepalive) => self.handle_connection(id, Input::Keepalive, Trigger::Plain, now),
-        }
-    }
-
-    fn handle_open(&mut self, id: ConnId, body: &[u8], now: Instant) {
-        let Some((link, offered)) = self.connection(id).map(|c| (c.link, Arc::clone(&c.offered))) else { return };
-        let open = match Open::decode(body) {
-            Ok(open) => open,
-            Err(error) => return self.handle_connection(id, Input::OpenError, Trigger::Error(error), now),
-        };
-        let agreed = match negotiate::negotiate(&offered, &open, &link) {
-            Ok(agreed) => Arc::new(agreed),
-            Err(error) => {
-                self.status.remote_capabilities = open.capabilities;
-                return self.handle_connection(id, Input::OpenError, Trigger::Error(error), now);
-            }
-        };
-        if !self.survives_collision(id, collision::we_dominate(&agreed), now) {
-            return;
-        }
-        self.status.remote_capabilities = open.capabilities;
-        self.status.negotiated = Some(Arc::clone(&agreed));
-        if let Some(connection) = self.connections.iter_mut().find(|c| c.link.id == id) {
-            connection.confirm(agreed, &mut self.jitter, now);
-        }
-        self.park();
-        self.retry.reset();
-        self.send(id, MessageType::Keepalive, keepalive());
-        self.note_state(Cause::OpenReceived, now);
-    }
-
-    /// Collision detection for a connection whose OPEN has been accepted; false when it is the one that had to go.
-    fn survives_collision(&mut self, id: ConnId, we_dominate: bool, now: Instant) -> bool {
-        for other in self.ids().into_iter().filter(|other| *other != id) {
-            let contender = |peer: &mut Self, id| peer.connection(id).map(|c| c.contender());
-            let (Some(new), Some(old)) = (contender(self, id), contender(self, other)) else { continue };
-            match collision::resolve(new, old, we_dominate) {
-                Verdict::KeepBoth => {}
-                Verdict::KeepNew => self.handle_connection(other, Input::CollisionDump, Trigger::Plain, now),
-                Verdict::ReplaceOther => self.handle_connection(other, Input::TcpFails, Trigger::Replaced, now),
-                Verdict::KeepOther => {
-                    self.handle_connection(id, Input::CollisionDump, Trigger::Plain, now);
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
-    fn handle_update(&mut self, id: ConnId, body: &[u8], now: Instant) {
-        let context = |c: &mut Connection| Some(c.agreed.as_ref()?.update_context(&c.offered));
-        let Some(context) = self.connection(id).and_then(context) else { return };
-        match decode_update(body, &context) {
-            Ok(update) => {
-                self.handle_connection(id, Input::Update, Trigger::Plain, now);
-                self.event(Event::Update(update));
-            }
-            Err(error) => self.handle_connection(id, Input::UpdateError, Trigger::Error(error), now),
-        }
-    }
-
-    /// Every peer may ask; what we do not know or have not negotiated is ignored (RFC 7313 5).
-    fn handle_refresh(&mut self, id: ConnId, body: &[u8], now: Instant) {
-        let Some(agreed) = self.connection(id).and_then(|c| c.agreed.clone()) else { return };
-        match RouteRefresh::decode(body, agreed.enhanced_refresh) {
-            Ok(refresh) => {
-                self.handle_connection(id, Input::Refresh, Trigger::Plain, now);
-                let known = Family::from_afi_safi(refresh.family).is_some_and(|f| agreed.families.contains(f));
-                if known && !matches!(refresh.kind, RefreshKind::Other(_)) {
-                    self.event(Event::Refresh(refresh));
-                }
-            }
-            Err(error) => self.handle_connection(id, Input::UpdateError, Trigger::Error(error), now),
-        }
-    }
-
-    fn handle_notification(&mut self, id: ConnId, body: &[u8], now: Instant) {
-        // One that is too short says no more than that the peer gave up (RFC 4271 6.4).
-        let received = Notification::decode(body).unwrap_or(Notification { code: 0, subcode: 0, data: Bytes::new() });
-        self.status.last_received_error = Some(ErrorRecord { at: now, notification: received.clone() });
-        let version = (received.code, received.subcode) == UNSUPPORTED_VERSION;
-        let input = if version { Input::VersionNotification } else { Input::Notification };
-        self.handle_connection(id, input, Trigger::Received(received), now);
-    }
-
     /// Gives an event to the FSM of one connection and carries out what the table says.
     fn handle_connection(&mut self, id: ConnId, input: Input, trigger: Trigger, now: Instant) {
         let Some(index) = self.connections.iter().position(|c| c.link.id == id) else { return };
@@ -687,42 +566,6 @@ impl Peer {
     }
 }
 
-impl Trigger {
-    /// The NOTIFICATION of the event; `hard_reset` says that both sides know Hard Reset (RFC 8538).
-    fn notification(&self, hard_reset: bool) -> Option<Notification> {
-        match self {
-            Self::Error(error) => Some(error.clone()),
-            Self::Stop(reason) => {
-                let cease = reason.notification()?;
-                Some(if hard_reset && reason.is_hard() { cease.hard_reset() } else { cease })
-            }
-            Self::Plain | Self::Received(_) | Self::TcpLost(_) | Self::Replaced => None,
-        }
-    }
-}
-
-impl Ending {
-    fn new(sent: Option<Notification>, stuck: bool, trigger: Trigger, count: Count, next: State) -> Self {
-        let mode = match (&sent, stuck) {
-            (_, true) => CloseMode::Reset,
-            (Some(_), false) => CloseMode::AfterNotification,
-            (None, false) => CloseMode::Silent,
-        };
-        let (reason, cause) = match (&sent, trigger) {
-            (Some(n), _) => (DownReason::NotificationSent(n.clone()), Cause::NotificationSent { code: n.code, subcode: n.subcode }),
-            (None, Trigger::Received(n)) => {
-                let cause = Cause::NotificationReceived { code: n.code, subcode: n.subcode };
-                (DownReason::NotificationReceived(n), cause)
-            }
-            (None, Trigger::TcpLost(error)) => (DownReason::ConnectionLost(error), Cause::ConnectionLost),
-            (None, Trigger::Replaced) => (DownReason::Replaced, Cause::Replaced),
-            (None, Trigger::Plain | Trigger::Error(_) | Trigger::Stop(_)) => (DownReason::GracefulClose, Cause::Stopped),
-        };
-        Self { sent, mode, reason, cause, count, next }
-    }
-}
-
-const UNSUPPORTED_VERSION: (u8, u8) = (2, 1);
 const COLLISION: u8 = CeaseCode::Collision as u8;
 /// What stands for the hold time where there is none, to tell a stable session.
 const STABLE_WITHOUT_HOLD: Duration = Duration::from_secs(90);

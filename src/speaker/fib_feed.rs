@@ -1,8 +1,8 @@
 //! From Loc-RIB to the kernel: which route each changed destination wants, and which next hops have to be resolved.
 
 use crate::fib::{Action, Handle, Hop, Route};
-use crate::rib::{Changed, DestRef, NextHopInterest, PeerId, Rib};
-use crate::wire::FamilySet;
+use crate::rib::{Changed, DestRef, DumpCursor, NextHopInterest, PeerId, Rib};
+use crate::wire::{Family, FamilySet};
 use ipnet::IpNet;
 
 /// What is installed of what is learned.
@@ -20,7 +20,7 @@ pub struct FibFeed {
 
 struct Kernel {
     handle: Handle,
-    install: Option<Install>,
+    install: Install,
     metric: u32,
 }
 
@@ -30,21 +30,29 @@ impl FibFeed {
         Self { kernel: None }
     }
 
-    /// `install` of `None` tracks next hops only.
-    pub const fn new(handle: Handle, install: Option<Install>, metric: u32) -> Self {
+    pub const fn new(handle: Handle, install: Install, metric: u32) -> Self {
         Self { kernel: Some(Kernel { handle, install, metric }) }
     }
 
     /// Hands over what the changed destinations want now. Never waits: the kernel task merges by prefix.
     pub fn sync(&self, rib: &Rib, changed: &Changed) {
         let Some(kernel) = &self.kernel else { return };
-        let Some(install) = kernel.install else { return };
-        let dests = match install {
+        let dests = match kernel.install {
             Install::Best => &changed.best,
             Install::Ecmp => &changed.paths,
         };
-        let wanted = dests.iter().filter_map(|id| rib.dest(changed.family, *id));
-        kernel.handle.apply(wanted.map(|dest| (dest.prefix(), route(&dest, install, kernel.metric))).collect::<Vec<(IpNet, Option<Route>)>>());
+        kernel.want(dests.iter().filter_map(|id| rib.dest(changed.family, *id)));
+    }
+
+    /// Hands over all destinations, to a kernel task that knows none.
+    pub fn sync_all(&self, rib: &Rib) {
+        let Some(kernel) = &self.kernel else { return };
+        for family in Family::ALL {
+            let mut cursor = Some(DumpCursor::default());
+            while cursor.is_some() {
+                kernel.want(rib.dump(family, &mut cursor));
+            }
+        }
     }
 
     /// Passes on which next hops are in use.
@@ -64,6 +72,13 @@ impl FibFeed {
             // An error says that the task is gone, and with it the daemon.
             let _ = kernel.handle.sweep_stale(FamilySet::ALL).await;
         }
+    }
+}
+
+impl Kernel {
+    fn want<'a>(&self, dests: impl Iterator<Item = DestRef<'a>>) {
+        let wanted: Vec<(IpNet, Option<Route>)> = dests.map(|dest| (dest.prefix(), route(&dest, self.install, self.metric))).collect();
+        self.handle.apply(wanted);
     }
 }
 

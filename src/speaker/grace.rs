@@ -49,7 +49,7 @@ impl Grace {
     }
 
     pub fn forget(&mut self, peer: PeerId) {
-        Family::ALL.into_iter().for_each(|f| drop(self.deadlines.remove(&(peer, f))));
+        self.deadlines.retain(|(p, _), _| *p != peer);
         self.stale_time.remove(&peer);
     }
 

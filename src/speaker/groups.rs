@@ -95,6 +95,11 @@ impl Groups {
         }
     }
 
+    /// Looks at all destinations again, in slices: something that all depend on has changed.
+    pub fn rebuild(&mut self) {
+        self.groups.values_mut().for_each(|e| e.group.rebuild());
+    }
+
     pub fn leave(&mut self, peer: PeerId, now: Instant) {
         self.joins.retain(|j| j.peer != peer);
         self.moves.retain(|m| m.peer != peer);
@@ -138,9 +143,8 @@ impl Groups {
         for place in std::mem::take(&mut self.joins) {
             out.extend(self.enter(place, Vec::new(), rib));
         }
-        let (ready, waiting) = std::mem::take(&mut self.moves)
-            .into_iter()
-            .partition(|m| self.groups.get(&m.group).is_none_or(|e| e.group.is_complete()));
+        let (ready, waiting) =
+            std::mem::take(&mut self.moves).into_iter().partition(|m| self.groups.get(&m.group).is_none_or(|e| e.group.is_complete()));
         self.moves = waiting;
         for place in ready {
             let old = self.members.get(&(place.peer, place.family)).copied();

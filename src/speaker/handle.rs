@@ -9,7 +9,7 @@ use crate::rib::PeerId;
 use crate::session::StopReason;
 use crate::wire::Family;
 use crate::wire::attr::AttrSet;
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// The way to the running speaker; cheap to clone.
 #[derive(Clone)]
@@ -27,8 +27,8 @@ pub(super) struct Shared {
     pub orders: mpsc::Sender<Order>,
     pub shards: Vec<ShardHandle>,
     pub rib: mpsc::Sender<RibCommand>,
-    pub fib: Option<fib::Handle>,
-    pub running: ArcSwap<Running>,
+    pub fib: ArcSwapOption<fib::Handle>,
+    pub running: watch::Receiver<Arc<Running>>,
     pub events: broadcast::Sender<PeerEvent>,
     pub path: PathBuf,
     pub started: (Instant, SystemTime),
@@ -86,7 +86,12 @@ impl std::error::Error for HandleError {}
 impl Handle {
     /// The configuration in force.
     pub fn running(&self) -> Arc<Running> {
-        self.0.running.load_full()
+        Arc::clone(&self.0.running.borrow())
+    }
+
+    /// Follows the configuration in force.
+    pub fn watch_running(&self) -> watch::Receiver<Arc<Running>> {
+        self.0.running.clone()
     }
 
     pub fn config_path(&self) -> &Path {
@@ -101,8 +106,9 @@ impl Handle {
         self.0.started.1
     }
 
-    pub fn fib(&self) -> Option<&fib::Handle> {
-        self.0.fib.as_ref()
+    /// The kernel side, where there is one.
+    pub fn fib(&self) -> Option<Arc<fib::Handle>> {
+        self.0.fib.load_full()
     }
 
     /// Changes of session states from now on. A slow reader learns that it missed some.

@@ -5,9 +5,10 @@ use super::fib_feed::FibFeed;
 use super::grace::{Deferral, Grace};
 use super::groups::Groups;
 use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Rules, ShardHandle, Up};
-use crate::policy::PeerKind;
+use crate::policy::{PeerKind, Reason};
 use crate::rib::{PeerId, PeerInfo, Resolution, Rib};
 use crate::session::{Down, Negotiated, StopReason};
+use crate::wire::Nlri;
 use crate::wire::attr::AttrSet;
 use crate::wire::{Family, FamilySet};
 use ipnet::IpNet;
@@ -25,10 +26,15 @@ pub enum RibCommand {
     NextHops(Vec<(IpAddr, Resolution)>),
     /// The addresses of this host and the interfaces that have them.
     Addresses(Vec<(u32, IpAddr)>),
+    /// Another kernel side: it is told everything.
+    Fib(FibFeed),
     /// Reads, or in slices dumps, the tables between two turns.
     Inspect(Box<dyn FnOnce(&mut RibState) + Send>),
     /// We have just restarted: selection waits for these peers (RFC 4724 4.1).
-    Defer { expected: Vec<PeerId>, time: Duration },
+    Defer {
+        expected: Vec<PeerId>,
+        time: Duration,
+    },
     /// A peer that selection waits for cannot be reached.
     Unreachable(PeerId),
 }
@@ -52,8 +58,6 @@ pub struct Live {
     pub kind: PeerKind,
     /// Families whose prefix limit has been reported.
     limit_hit: FamilySet,
-    /// Routes beyond the limit are not taken ([`LimitAction::Drop`]).
-    pub dropped: u64,
 }
 
 /// Counters of the turns.
@@ -193,15 +197,8 @@ impl RibTask {
         state.rib.sweep_stale(up.peer, swept);
         let restarting = up.negotiated.gr.is_some_and(|gr| gr.restarting);
         state.deferral.up(up.peer, if restarting { FamilySet::NONE } else { end_of_rib });
-        let live = Live {
-            shard: up.shard,
-            session: up.session,
-            negotiated: up.negotiated,
-            rules: up.rules,
-            kind,
-            limit_hit: FamilySet::NONE,
-            dropped: 0,
-        };
+        let live =
+            Live { shard: up.shard, session: up.session, negotiated: up.negotiated, rules: up.rules, kind, limit_hit: FamilySet::NONE };
         state.groups.join(up.peer, &live);
         state.live.insert(up.peer, live);
     }
@@ -212,18 +209,16 @@ impl RibTask {
         for item in items {
             weight += item.weight();
             match item {
-                Item::Announce { family, attrs, filtered, nlri } => {
-                    let filtered = filtered.or_else(|| state.over_limit(peer, family));
-                    state.rib.announce(peer, family, &nlri, &attrs, filtered);
-                }
+                Item::Announce { family, attrs, filtered, nlri } => state.announce(peer, (family, &nlri), &attrs, filtered),
                 Item::Withdraw { family, nlri } => state.rib.withdraw(peer, family, &nlri),
                 Item::EndOfRib(family) => {
                     state.rib.end_of_rib(peer, family);
                     state.grace.end_of_rib(peer, family);
                     state.deferral.end_of_rib(peer, family);
                 }
-                Item::BeginRefresh(family) => state.rib.begin_refresh(peer, family),
-                Item::EndRefresh(family) => state.rib.end_refresh(peer, family),
+                // One that comes at the wrong time is ignored (RFC 7313 4).
+                Item::BeginRefresh(family) => _ = state.rib.begin_refresh(peer, family),
+                Item::EndRefresh(family) => _ = state.rib.end_refresh(peer, family),
             }
         }
         self.enforce_limit(peer).await;
@@ -276,7 +271,10 @@ impl RibTask {
         live.kind = rules.kind(&live.negotiated);
         live.rules = rules;
         live.limit_hit = FamilySet::NONE;
-        state.rib.set_kind(peer, live.kind);
+        if state.rib.set_kind(peer, live.kind) {
+            // Its routes go to others now than before.
+            state.groups.rebuild();
+        }
         state.groups.change(peer, live);
     }
 
@@ -316,6 +314,10 @@ impl RibTask {
                 state.rib.set_own_addresses(&own);
                 state.groups.set_addresses(addresses);
             }
+            RibCommand::Fib(feed) => {
+                feed.sync_all(&state.rib);
+                self.fib = feed;
+            }
             RibCommand::Inspect(look) => look(state),
             RibCommand::Defer { expected, time } => {
                 state.deferral = Deferral::new(expected, time, now());
@@ -328,13 +330,18 @@ impl RibTask {
 }
 
 impl RibState {
-    /// Whether one more route of the peer would be over a limit that drops.
-    fn over_limit(&mut self, peer: PeerId, family: Family) -> Option<crate::policy::Reason> {
-        let live = self.live.get_mut(&peer)?;
-        let limit = live.rules.max_prefixes.filter(|m| m.action == LimitAction::Drop)?;
-        let over = self.rib.counters(peer, family).accepted >= limit.limit;
-        live.dropped += u64::from(over);
-        over.then_some(crate::policy::Reason::LimitReached)
+    /// Stores routes of a peer. Where a limit drops, what is beyond it is kept with its reason and not used.
+    fn announce(&mut self, peer: PeerId, (family, nlri): (Family, &[Nlri]), attrs: &AttrSet, filtered: Option<Reason>) {
+        let drops = |live: &&mut Live| live.rules.max_prefixes.is_some_and(|m| m.action == LimitAction::Drop);
+        let limit = self.live.get_mut(&peer).filter(drops).and_then(|live| live.rules.max_prefixes);
+        let Some(MaxPrefixes { limit, .. }) = limit.filter(|_| filtered.is_none()) else {
+            return self.rib.announce(peer, family, nlri, attrs, filtered);
+        };
+        for nlri in nlri {
+            let known = self.rib.has_accepted(peer, nlri);
+            let over = !known && self.rib.counters(peer, family).accepted >= limit;
+            self.rib.announce(peer, family, &[*nlri], attrs, over.then_some(Reason::LimitReached));
+        }
     }
 }
 

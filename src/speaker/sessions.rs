@@ -61,7 +61,7 @@ impl Context {
             export: plan.export.clone(),
             next_hop: match plan.next_hop {
                 NextHopWord::Auto => NextHopMode::Auto,
-                NextHopWord::OwnAddress => NextHopMode::SelfAddress,
+                NextHopWord::Own => NextHopMode::SelfAddress,
                 NextHopWord::Unchanged => NextHopMode::Unchanged,
             },
             add_path_send: match plan.add_path_send {

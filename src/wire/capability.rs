@@ -1,7 +1,7 @@
 //! Capabilities of an OPEN (RFC 5492). Unknown ones, and known ones whose value makes no sense, are kept and shown.
 
 use super::AfiSafi;
-use super::notification::log_safe;
+use super::notification::{clip, log_safe};
 use bytes::{BufMut, Bytes, BytesMut};
 use nom::multi::length_data;
 use nom::number::complete::be_u8;
@@ -157,9 +157,7 @@ impl Capability {
                 out.put_uint(u64::from(entry.stale_time.min(MAX_STALE_TIME)), 3);
             }),
             Self::Fqdn { host, domain } => {
-                let host = host.get(..host.floor_char_boundary(MAX_NAME)).unwrap_or_default();
-                let domain = domain.get(..domain.floor_char_boundary(MAX_NAME)).unwrap_or_default();
-                for name in [host, domain] {
+                for name in [clip(host, MAX_NAME), clip(domain, MAX_NAME)] {
                     out.put_u8(name.len() as u8);
                     out.put_slice(name.as_bytes());
                 }

@@ -192,3 +192,6 @@ pub struct AfiSafi {
     pub afi: u16,
     pub safi: u8,
 }
+
+#[cfg(test)]
+mod tests;

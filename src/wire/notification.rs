@@ -165,7 +165,7 @@ impl Notification {
     pub fn cease(code: CeaseCode, text: Option<&str>) -> Self {
         let text = text.filter(|_| matches!(code, CeaseCode::AdminShutdown | CeaseCode::AdminReset));
         let Some(text) = text else { return Self::bare(CEASE, code as u8) };
-        let text = text.get(..text.floor_char_boundary(usize::from(u8::MAX))).unwrap_or_default();
+        let text = clip(text, usize::from(u8::MAX));
         let mut data = BytesMut::with_capacity(1 + text.len());
         data.put_u8(text.len() as u8);
         data.put_slice(text.as_bytes());
@@ -300,6 +300,11 @@ const fn subcode_name(code: u8, subcode: u8) -> Option<&'static str> {
 /// the quoted text. Never longer than its source by more than the replacement of invalid UTF-8.
 pub(super) fn log_safe(text: &[u8]) -> String {
     String::from_utf8_lossy(text).chars().map(|c| if is_unsafe(c) { '?' } else { c }).collect()
+}
+
+/// The longest start of `text` that has at most `max` octets and does not cut a character.
+pub(super) fn clip(text: &str, max: usize) -> &str {
+    (0..=max).rev().find_map(|end| text.get(..end.min(text.len()))).unwrap_or_default()
 }
 
 fn is_unsafe(c: char) -> bool {

@@ -123,10 +123,6 @@ fn decode_parameters(mut input: &[u8], extended: bool) -> Result<Vec<Capability>
 
 fn parameter(input: &[u8], extended: bool) -> IResult<&[u8], (u8, &[u8])> {
     let (input, kind) = be_u8(input)?;
-    // The type is judged before the length: a type that we do not take may have a format of its own.
-    if kind != CAPABILITIES {
-        return Ok((input, (kind, &[])));
-    }
     let (input, len) = if extended { be_u16(input)? } else { be_u8(input).map(|(rest, len)| (rest, u16::from(len)))? };
     let (input, value) = take(len)(input)?;
     Ok((input, (kind, value)))

@@ -3,6 +3,7 @@
 mod mp;
 mod scan;
 
+pub use super::nlri::{encode_nlri, nlri_len};
 pub use mp::{mp_reach_header_len, mp_unreach_header_len, put_mp_reach_header, put_mp_unreach_header};
 
 use super::attr::{AttrSet, NextHop, Tags};

@@ -3,6 +3,8 @@
 
 mod extract;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use axum::Router;

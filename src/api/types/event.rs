@@ -83,7 +83,7 @@ pub struct WatchEvent<T> {
     #[serde(rename = "type")]
     pub kind: WatchKind,
     /// Absent in `BOOKMARK` and `LAGGED`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<T>,
 }
 

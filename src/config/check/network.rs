@@ -1,11 +1,10 @@
 //! Prefixes of our own.
 
-use super::policy::origin;
+use super::policy::{ext, large, origin, standard};
 use super::{Checker, Fragment, Place};
 use crate::config::file::{Network, NextHopText};
 use crate::config::plan::NetworkPlan;
 use crate::policy::NEXT_HOP_SELF;
-use crate::policy::community::{parse_ext, parse_large, parse_standard};
 use crate::wire::attr::{AsPath, AttrSet, NextHop, Origin, PathAttributes};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -48,9 +47,7 @@ impl Checker<'_> {
                 }
             }
         };
-        let standard = network.communities.as_deref().unwrap_or_default();
-        let large = network.large_communities.as_deref().unwrap_or_default();
-        let ext = network.ext_communities.as_deref().unwrap_or_default();
+        let texts = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
         let attributes = PathAttributes {
             origin: network.origin.map_or(Origin::Igp, origin),
             as_path: AsPath::default(),
@@ -59,11 +56,11 @@ impl Checker<'_> {
             local_pref: network.local_pref,
             atomic_aggregate: false,
             aggregator: None,
-            communities: sorted(self.communities(&place.key("communities"), standard, parse_standard)),
+            communities: sorted(self.communities(&place.key("communities"), &texts(&network.communities), standard)),
             originator_id: None,
             cluster_list: Vec::new(),
-            ext_communities: sorted(self.communities(&place.key("extCommunities"), ext, parse_ext)),
-            large_communities: sorted(self.communities(&place.key("largeCommunities"), large, parse_large)),
+            ext_communities: sorted(self.communities(&place.key("extCommunities"), &texts(&network.ext_communities), ext)),
+            large_communities: sorted(self.communities(&place.key("largeCommunities"), &texts(&network.large_communities), large)),
             otc: None,
             opaque: Vec::new(),
             tags,

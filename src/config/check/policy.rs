@@ -4,10 +4,11 @@ use super::{Checker, Fragment, Place};
 use crate::config::file::{self, CommunityEdit, List, Match, Members, NextHopMode, NumberRange, PrefixEntry, Rule, RuleAction, Set};
 use crate::config::plan::PolicyPlan;
 use crate::policy::as_path::PathRegex;
-use crate::policy::community::{CommunityError, ExtPattern, LargePattern, StandardPattern, parse_ext, parse_large, parse_standard};
+use crate::policy::community::{ExtPattern, LargePattern, PatternError, StandardPattern};
 use crate::policy::params::{self, Action, Edit, MedSet, NextHopSet, PrefixRange, Source};
 use crate::policy::{AtEnd, Chain, NAMED_TAGS, Params, Policy};
 use crate::wire::Family;
+use crate::wire::attr::community::{Community, ExtCommunity, LargeCommunity};
 use crate::wire::attr::{Origin, Tags};
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,7 +102,7 @@ impl Checker<'_> {
         if action == Action::Reject && !sets.is_empty() {
             self.complain(&place.key("set"), "changes a route that is then rejected; remove it, or use action accept or next");
         }
-        if action == Action::Next && sets.is_empty() {
+        if action == Action::Next && rule.set.as_ref().is_none_or(|set| *set == Set::default()) {
             self.complain(place, "does nothing: it neither sets nor decides; add set, or action accept or reject");
         }
         params::Rule { matches, sets, action }
@@ -145,17 +146,13 @@ impl Checker<'_> {
                 file::MedText::Subtract(value) => MedSet::Subtract(value),
                 file::MedText::Remove => MedSet::Remove,
             }),
-            communities: self.edit(
-                &place.key("communities"),
-                &set.communities,
-                (StandardPattern::ANY, StandardPattern::parse, parse_standard),
-            ),
+            communities: self.edit(&place.key("communities"), &set.communities, (StandardPattern::ANY, StandardPattern::parse, standard)),
             large_communities: self.edit(
                 &place.key("largeCommunities"),
                 &set.large_communities,
-                (LargePattern::ANY, LargePattern::parse, parse_large),
+                (LargePattern::ANY, LargePattern::parse, large),
             ),
-            ext_communities: self.edit(&place.key("extCommunities"), &set.ext_communities, (ExtPattern::ANY, ExtPattern::parse, parse_ext)),
+            ext_communities: self.edit(&place.key("extCommunities"), &set.ext_communities, (ExtPattern::ANY, ExtPattern::parse, ext)),
             prepend: set.prepend.as_ref().and_then(|prepend| self.prepend(&place.key("prepend"), prepend)),
             next_hop: set.next_hop.map(|next_hop| match next_hop {
                 file::RouteNextHop::Address(address) => NextHopSet::Address(address),
@@ -264,7 +261,7 @@ impl Checker<'_> {
         texts.to_vec()
     }
 
-    fn members<P>(&mut self, place: &Place, written: &Option<Members>, parse: fn(&str) -> Result<P, CommunityError>) -> params::Members<P> {
+    fn members<P>(&mut self, place: &Place, written: &Option<Members>, parse: fn(&str) -> Result<P, PatternError>) -> params::Members<P> {
         let Some(Members { any, all }) = written else { return params::Members::default() };
         let any_place = if all.is_some() { place.key("any") } else { place.clone() };
         let any = any.as_ref().map(|list| self.communities(&any_place, &list.0, parse));
@@ -272,12 +269,12 @@ impl Checker<'_> {
         params::Members { any, all: all.unwrap_or_default() }
     }
 
-    pub(super) fn communities<P>(&mut self, place: &Place, texts: &[String], parse: fn(&str) -> Result<P, CommunityError>) -> Vec<P> {
+    pub(super) fn communities<P>(&mut self, place: &Place, texts: &[String], parse: fn(&str) -> Result<P, PatternError>) -> Vec<P> {
         let mut parsed = Vec::new();
         for (i, text) in texts.iter().enumerate() {
             match parse(text) {
                 Ok(value) => parsed.push(value),
-                Err(error) => self.complain(&place.index(i), format!("`{text}` is not a community: {error}")),
+                Err(error) => self.complain(&place.index(i), format!("cannot read `{text}`: {error}")),
             }
         }
         parsed
@@ -302,12 +299,27 @@ impl Checker<'_> {
 }
 
 /// The pattern for everything, how patterns are read, how values are read.
-type Parsers<P, V> = (P, fn(&str) -> Result<P, CommunityError>, fn(&str) -> Result<V, CommunityError>);
+type Parsers<P, V> = (P, fn(&str) -> Result<P, PatternError>, fn(&str) -> Result<V, PatternError>);
 
 fn tags_of_match(m: &Match, names: &mut BTreeSet<String>) {
     let lists = m.tags.iter().flat_map(|members| [&members.any, &members.all]).flatten();
     names.extend(lists.flat_map(|list| &list.0).cloned());
     m.not.iter().for_each(|not| tags_of_match(not, names));
+}
+
+/// A standard community to add.
+pub(super) fn standard(text: &str) -> Result<u32, PatternError> {
+    text.parse().map(|Community(value)| value).map_err(PatternError::from)
+}
+
+/// A large community to add.
+pub(super) fn large(text: &str) -> Result<[u32; 3], PatternError> {
+    text.parse().map(|LargeCommunity(value)| value).map_err(PatternError::from)
+}
+
+/// An extended community to add.
+pub(super) fn ext(text: &str) -> Result<[u8; 8], PatternError> {
+    text.parse().map(|ExtCommunity(value)| value).map_err(PatternError::from)
 }
 
 pub(super) fn origin(text: file::OriginText) -> Origin {

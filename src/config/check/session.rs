@@ -6,6 +6,7 @@ use crate::config::file::{self, GracefulRestartMode, LimitAction, List, Neighbor
 use crate::config::plan::{
     AddPathSend, DynamicPlan, GracefulRestart, MaxPrefixes, Password, PeerKey, PeerPlan, RemoteAs, Secret, SecretSource, SessionPlan, Ttl,
 };
+use crate::policy::params::NextHopSet;
 use crate::policy::{AtEnd, Chain, Reason};
 use crate::wire::{Asn, Family, FamilySet, Role};
 use ipnet::IpNet;
@@ -345,9 +346,9 @@ impl Checker<'_> {
         let send = match add_path.send {
             Some(file::AddPathSend::All) => AddPathSend::All,
             Some(file::AddPathSend::Best(n)) => {
-                if n == 0 {
+                if !(1..=MOST_PATHS).contains(&n) {
                     let at = scope.at("addPath", |s| &s.add_path).key("send");
-                    self.complain(&at, "0 paths would send nothing; use 1 or more, all, or remove the key to send the best path only");
+                    self.complain(&at, format!("{n} is not in 1..={MOST_PATHS}; use all, or remove the key to send the best path only"));
                 }
                 AddPathSend::Best(n)
             }
@@ -445,10 +446,23 @@ impl Checker<'_> {
             _ => (AtEnd::Accept, AtEnd::Accept),
         };
         let (import, export) = (scope.at("import", |s| &s.import), scope.at("export", |s| &s.export));
-        let names = |list: &Option<List<String>>| list.clone();
-        let import = self.chain(&import, names(&scope.merged.import).as_ref(), at_import);
-        let export = self.chain(&export, names(&scope.merged.export).as_ref(), at_export);
+        self.import_next_hops(&import, scope.merged.import.as_ref());
+        let import = self.chain(&import, scope.merged.import.as_ref(), at_import);
+        let export = self.chain(&export, scope.merged.export.as_ref(), at_export);
         (import, export)
+    }
+
+    /// `self` and `unchanged` speak to the session that sends a route, so on import they would do nothing.
+    fn import_next_hops(&mut self, place: &Place, names: Option<&List<String>>) {
+        for (i, name) in names.iter().flat_map(|list| &list.0).enumerate() {
+            let rules = self.policies.get(name).map(|p| p.policy.params().rules.as_slice()).unwrap_or_default();
+            if rules.iter().any(|rule| matches!(rule.sets.next_hop, Some(NextHopSet::Own | NextHopSet::Unchanged))) {
+                self.complain(
+                    &place.index(i),
+                    format!("policy `{name}` sets nextHop to self or unchanged, which is for export; use an address"),
+                );
+            }
+        }
     }
 }
 
@@ -464,6 +478,8 @@ fn role(name: file::RoleName) -> Role {
 
 /// Words that commands take in the place of a neighbor.
 const RESERVED_NAMES: [&str; 2] = ["all", "group"];
+/// More paths than any table has for one prefix.
+const MOST_PATHS: u32 = 65535;
 /// TCP_MD5SIG_MAXKEYLEN of Linux.
 const MD5_KEY_LEN: usize = 80;
 /// IFNAMSIZ of Linux, less the terminator.

@@ -11,6 +11,13 @@ fn prefixes(dests: impl Iterator<Item = IpNet>) -> Vec<String> {
     dests.map(|p| p.to_string()).collect()
 }
 
+/// In order of the peers.
+fn verdicts(dest: DestRef<'_>) -> Vec<Verdict> {
+    let mut explained = dest.explain();
+    explained.sort_by_key(|v| v.path.source);
+    explained.into_iter().map(|v| v.verdict).collect()
+}
+
 #[test]
 fn an_identical_announcement_changes_nothing_but_staleness() {
     let mut rib = rib(&[PeerKind::Client]);
@@ -35,6 +42,16 @@ fn a_loser_that_changes_is_no_change_of_the_best() {
     let changed = rib.decide(V4);
     assert_eq!((changed.best.len(), changed.paths.len()), (0, 1));
     rib.announce(PeerId(2), V4, &nlri(P), &set(&[], |_| {}), None);
+    assert_eq!(rib.decide(V4).best.len(), 1);
+    assert_eq!(best(&rib, P), Some(PeerId(2)));
+}
+
+#[test]
+fn a_newcomer_wins_although_the_unusable_path_before_it_goes() {
+    let mut rib = rib(&[PeerKind::Client; 2]);
+    rib.announce(PeerId(1), V4, &nlri(P), &set(&[7], |_| {}), Some(Reason::NoPolicy));
+    rib.announce(PeerId(2), V4, &nlri(P), &set(&[7], |_| {}), None);
+    rib.withdraw(PeerId(1), V4, &nlri(P));
     assert_eq!(rib.decide(V4).best.len(), 1);
     assert_eq!(best(&rib, P), Some(PeerId(2)));
 }
@@ -83,7 +100,7 @@ fn multipath_needs_a_tie_and_another_next_hop() {
     let dest = rib.lookup(&P.parse().unwrap()).unwrap();
     let sources: Vec<u32> = dest.multipath().iter().map(|p| p.source.0).collect();
     assert_eq!(sources, [1, 2, 6], "3 has the next hop of 2, 4 another AS_PATH, 5 a longer one");
-    let verdicts: Vec<Verdict> = dest.explain().into_iter().map(|v| v.verdict).collect();
+    let verdicts = verdicts(dest);
     assert_eq!(verdicts[1], Verdict::Multipath(Step::RouterId));
     assert_eq!(verdicts[4], Verdict::NotBest(Step::AsPathLength));
 }
@@ -100,7 +117,7 @@ fn unusable_paths_are_kept_with_their_reason() {
     let changed = rib.decide(V4);
     assert!(changed.best.is_empty());
     let dest = rib.lookup(&P.parse().unwrap()).unwrap();
-    let verdicts: Vec<Verdict> = dest.explain().into_iter().map(|v| v.verdict).collect();
+    let verdicts = verdicts(dest);
     let invalid = Verdict::Ineligible(Reason::NextHopInvalid);
     assert_eq!(verdicts, [invalid, invalid, invalid, Verdict::Ineligible(Reason::RejectedByLoop)]);
     assert_eq!((dest.paths().count(), dest.all_paths().count()), (0, 4));
@@ -328,6 +345,10 @@ fn a_changed_kind_of_peer_is_decided_and_reported() {
     rib.peer_up(PeerId(1), peer(1, PeerKind::NonClient));
     assert_eq!(rib.counters(PeerId(1), V4).stale, 0, "the session stays");
     assert_eq!(rib.decide(V4).best.len(), 1);
+    assert!(rib.set_kind(PeerId(1), PeerKind::Client));
+    assert_eq!(rib.decide(V4).best.len(), 1);
+    assert!(!rib.set_kind(PeerId(1), PeerKind::Client));
+    assert!(rib.decide(V4).is_empty());
 }
 
 #[test]
@@ -356,6 +377,8 @@ fn lookups_find_exact_longest_and_covering_prefixes() {
     assert!(rib.lookup(&net("10.1.2.0/25")).is_none());
     assert_eq!(rib.lookup(&net("10.1.2.9/24")).unwrap().prefix(), net("10.1.2.0/24"));
     assert_eq!(prefixes(rib.covering(&net("10.1.2.3/32")).map(|d| d.prefix())), ["10.1.2.0/24", "10.1.0.0/16", "10.0.0.0/8", "0.0.0.0/0"]);
+    let mut cursor = Some(DumpCursor::default());
+    assert_eq!(prefixes(rib.covered(&net("10.1.0.0/16"), &mut cursor).map(|d| d.prefix())), ["10.1.0.0/16", "10.1.2.0/24"]);
 }
 
 #[test]

@@ -1,0 +1,263 @@
+//! Prometheus text out of the rooms' plain counters, made at the moment of the scrape.
+//!
+//! Owns the metric names, their labels and types, and the text format. A [`Snapshot`] holds everything; nothing is kept between
+//! scrapes, so that a peer that is gone leaves no series behind.
+//! Invariants: names and labels are a public interface; counters end in `_total` (but for names that MetalLB gave to gauges);
+//! no series per prefix.
+//!
+//! Must never know: business logic, or where the numbers come from.
+
+mod names;
+mod process;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use process::Process;
+pub use snapshot::{
+    Build, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications, Peer, PeerFamily, PeerLabel,
+    PeerType, RibFamily, Snapshot, State, UpdateErrors,
+};
+
+use std::collections::BTreeMap;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric as Series, MetricFamily, MetricType};
+use prometheus::{Encoder, Registry, TextEncoder};
+
+use names::{self as name, Metric};
+
+/// The text of `/metrics` (exposition format 0.0.4).
+///
+/// # Errors
+/// A name or label that Prometheus does not take; a snapshot cannot cause that.
+pub fn render(snapshot: Snapshot) -> Result<String, prometheus::Error> {
+    let registry = Registry::new();
+    registry.register(Box::new(Scrape(snapshot)))?;
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+}
+
+/// One scrape as a collector. It describes nothing in advance: which families exist depends on what is configured.
+struct Scrape(Snapshot);
+
+impl Collector for Scrape {
+    fn desc(&self) -> Vec<&Desc> {
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut families = Families::default();
+        families.daemon(&self.0);
+        for peer in &self.0.peers {
+            families.session(peer);
+            families.traffic(peer);
+            families.prefixes(peer);
+        }
+        families.rib(&self.0);
+        if let Some(fib) = &self.0.fib {
+            families.fib(fib);
+        }
+        families.compat(&self.0);
+        families.process(&self.0.process);
+        families.0.into_values().collect()
+    }
+}
+
+/// The families by name.
+#[derive(Default)]
+struct Families(BTreeMap<&'static str, MetricFamily>);
+
+type Label<'a> = (&'a str, &'a str);
+
+impl Families {
+    fn daemon(&mut self, snapshot: &Snapshot) {
+        let Build { version, commit } = &snapshot.build;
+        self.add(&name::BUILD_INFO, &[("version", version), ("commit", commit)], 1.0);
+        self.add(&name::START_TIME, &[], snapshot.start_time_seconds);
+        self.add(&name::RELOAD_SUCCESSFUL, &[], flag(snapshot.config.last_reload_successful));
+        self.add(&name::RELOAD_TIMESTAMP, &[], snapshot.config.last_reload_timestamp_seconds);
+        self.add(&name::CONFIG_STALE, &[], flag(snapshot.config.stale));
+    }
+
+    fn session(&mut self, peer: &Peer) {
+        let asn = peer.remote_asn.map(|asn| asn.to_string()).unwrap_or_default();
+        let address = peer.address.as_str();
+        let base = [("peer", address), ("name", &peer.name)];
+        let up = peer.state == State::Established;
+        self.add(&name::SESSION_UP, &with(base, &[("remote_asn", &asn), ("type", peer.kind.label())]), flag(up));
+        for state in State::ALL {
+            self.add(&name::SESSION_STATE, &with(base, &[("state", state.label())]), flag(peer.state == state));
+        }
+        self.add(&name::SESSION_ADMIN_UP, &base, flag(peer.admin_up));
+        self.add(&name::SESSION_UPTIME, &base, peer.uptime_seconds);
+        self.add(&name::SESSION_LAST_CHANGE, &base, peer.last_change_timestamp_seconds);
+        self.add(&name::SESSION_TRANSITIONS, &with(base, &[("to", "established")]), peer.established_count as f64);
+        self.add(&name::SESSION_TRANSITIONS, &with(base, &[("to", "down")]), peer.dropped_count as f64);
+        for (reason, count) in &peer.down {
+            self.add(&name::SESSION_DOWN, &with(base, &[("reason", reason.label())]), *count as f64);
+        }
+    }
+
+    fn traffic(&mut self, peer: &Peer) {
+        let base = [("peer", peer.address.as_str()), ("name", peer.name.as_str())];
+        for (direction, messages, bytes) in [("sent", &peer.sent, peer.bytes_sent), ("received", &peer.received, peer.bytes_received)] {
+            for (kind, count) in messages.by_type() {
+                self.add(&name::MESSAGES, &with(base, &[("direction", direction), ("type", kind)]), count as f64);
+            }
+            self.add(&name::BYTES, &with(base, &[("direction", direction)]), bytes as f64);
+        }
+        for entry in &peer.notifications {
+            let direction = if entry.sent { "sent" } else { "received" };
+            let (code, subcode) = (entry.code.to_string(), entry.subcode.to_string());
+            let labels = with(base, &[("direction", direction), ("code", &code), ("subcode", &subcode)]);
+            self.add(&name::NOTIFICATIONS, &labels, entry.count as f64);
+        }
+        for (action, count) in peer.update_errors.by_action() {
+            self.add(&name::UPDATE_ERRORS, &with(base, &[("action", action)]), count as f64);
+        }
+        self.add(&name::OUT_QUEUE_MESSAGES, &base, peer.out_queue_messages as f64);
+        self.add(&name::OUT_QUEUE_BYTES, &base, peer.out_queue_bytes as f64);
+        self.add(&name::SEND_BLOCKED, &base, peer.send_blocked_seconds);
+    }
+
+    fn prefixes(&mut self, peer: &Peer) {
+        let base = [("peer", peer.address.as_str()), ("name", peer.name.as_str())];
+        for family in &peer.families {
+            for (view, count) in family.by_view() {
+                self.add(&name::PREFIXES, &with(base, &[("family", family.family), ("view", view)]), count as f64);
+            }
+            if let Some(limit) = family.limit {
+                self.add(&name::PREFIX_LIMIT, &with(base, &[("family", family.family)]), limit as f64);
+                self.add(&name::PREFIX_LIMIT_HIT, &with(base, &[("family", family.family)]), flag(family.limit_hit));
+            }
+        }
+    }
+
+    fn rib(&mut self, snapshot: &Snapshot) {
+        for rib in &snapshot.rib {
+            let family = [("family", rib.family)];
+            self.add(&name::RIB_PREFIXES, &family, rib.prefixes as f64);
+            self.add(&name::RIB_PATHS, &family, rib.paths as f64);
+            self.add(&name::RIB_MEMORY, &family, rib.memory_bytes as f64);
+        }
+        self.add(&name::RIB_ATTRIBUTE_SETS, &[], snapshot.attribute_sets as f64);
+        let histograms = [(&name::CONVERGENCE, &snapshot.convergence), (&name::RIB_BATCH, &snapshot.rib_batch)];
+        for (metric, data) in histograms {
+            if let Some(data) = data {
+                self.histogram(metric, data);
+            }
+        }
+    }
+
+    fn fib(&mut self, fib: &Fib) {
+        for family in &fib.families {
+            self.add(&name::FIB_ROUTES, &[("family", family.family)], family.routes as f64);
+            self.add(&name::FIB_PENDING, &[("family", family.family)], family.pending as f64);
+        }
+        for operation in &fib.operations {
+            let result = if operation.ok { "ok" } else { "error" };
+            self.add(&name::FIB_OPERATIONS, &[("op", operation.op), ("result", result)], operation.count as f64);
+        }
+        for (cause, count) in &fib.resyncs {
+            self.add(&name::FIB_RESYNCS, &[("cause", cause)], *count as f64);
+        }
+        if let Some(data) = &fib.sync_seconds {
+            self.histogram(&name::FIB_SYNC, data);
+        }
+    }
+
+    /// The names that MetalLB's dashboards and alerts use.
+    fn compat(&mut self, snapshot: &Snapshot) {
+        let [up, updates, announced, pending] = match snapshot.compat {
+            Compat::None => return,
+            Compat::Metallb => &name::METALLB,
+            Compat::FrrK8s => &name::FRRK8S,
+        };
+        for peer in &snapshot.peers {
+            let label = peer.label(snapshot.peer_label);
+            let labels = [("peer", label.as_str())];
+            let sum = |counter: fn(&PeerFamily) -> u64| peer.families.iter().map(counter).sum::<u64>() as f64;
+            self.add(up, &labels, flag(peer.state == State::Established));
+            self.add(updates, &labels, peer.sent.update as f64);
+            self.add(announced, &labels, sum(|family| family.advertised));
+            self.add(pending, &labels, sum(|family| family.pending));
+        }
+    }
+
+    fn process(&mut self, process: &Process) {
+        let values = [
+            (&name::PROCESS_CPU, process.cpu_seconds),
+            (&name::PROCESS_RESIDENT, process.resident_bytes.map(|n| n as f64)),
+            (&name::PROCESS_VIRTUAL, process.virtual_bytes.map(|n| n as f64)),
+            (&name::PROCESS_OPEN_FDS, process.open_fds.map(|n| n as f64)),
+            (&name::PROCESS_MAX_FDS, process.max_fds.map(|n| n as f64)),
+            (&name::PROCESS_THREADS, process.threads.map(|n| n as f64)),
+            (&name::PROCESS_START_TIME, process.start_time_seconds),
+        ];
+        for (metric, value) in values {
+            if let Some(value) = value {
+                self.add(metric, &[], value);
+            }
+        }
+    }
+
+    fn add(&mut self, metric: &Metric, labels: &[Label<'_>], value: f64) {
+        let mut series = Series::from_label(pairs(labels));
+        if metric.kind == MetricType::COUNTER {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            series.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            series.set_gauge(gauge);
+        }
+        self.family(metric).mut_metric().push(series);
+    }
+
+    fn histogram(&mut self, metric: &Metric, data: &HistogramData) {
+        let mut histogram = Histogram::default();
+        histogram.set_sample_sum(data.sum);
+        histogram.set_sample_count(data.count);
+        let bucket = |(bound, count): &(f64, u64)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(*count);
+            bucket
+        };
+        histogram.set_bucket(data.buckets.iter().map(bucket).collect());
+        let mut series = Series::default();
+        series.set_histogram(histogram);
+        self.family(metric).mut_metric().push(series);
+    }
+
+    fn family(&mut self, metric: &Metric) -> &mut MetricFamily {
+        self.0.entry(metric.name).or_insert_with(|| {
+            let mut family = MetricFamily::default();
+            family.set_name(metric.name.to_owned());
+            family.set_help(metric.help.to_owned());
+            family.set_field_type(metric.kind);
+            family
+        })
+    }
+}
+
+fn with<'a>(base: [Label<'a>; 2], more: &[Label<'a>]) -> Vec<Label<'a>> {
+    base.into_iter().chain(more.iter().copied()).collect()
+}
+
+fn pairs(labels: &[Label<'_>]) -> Vec<LabelPair> {
+    let pair = |(name, value): &Label<'_>| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    };
+    labels.iter().map(pair).collect()
+}
+
+fn flag(set: bool) -> f64 {
+    f64::from(u8::from(set))
+}

@@ -1,0 +1,85 @@
+//! Every metric: name, help, type.
+
+use prometheus::proto::MetricType;
+
+/// A family of series.
+pub(super) struct Metric {
+    pub name: &'static str,
+    pub help: &'static str,
+    pub kind: MetricType,
+}
+
+const fn gauge(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, help, kind: MetricType::GAUGE }
+}
+
+const fn counter(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, help, kind: MetricType::COUNTER }
+}
+
+const fn histogram(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, help, kind: MetricType::HISTOGRAM }
+}
+
+macro_rules! metrics {
+    ($($id:ident = $make:ident($name:literal, $help:literal);)*) => { $(pub(super) const $id: Metric = $make($name, $help);)* };
+}
+
+metrics! {
+    BUILD_INFO = gauge("kubgp_build_info", "Always 1; the labels say what runs.");
+    START_TIME = gauge("kubgp_start_time_seconds", "When the daemon started, in seconds since 1970.");
+    RELOAD_SUCCESSFUL = gauge("kubgp_config_last_reload_successful", "1 if the newest configuration was accepted.");
+    RELOAD_TIMESTAMP = gauge("kubgp_config_last_reload_timestamp_seconds", "When the running configuration was loaded.");
+    CONFIG_STALE = gauge("kubgp_config_stale", "1 while what runs is older than what was asked for.");
+    SESSION_UP = gauge("kubgp_session_up", "1 if the session is Established.");
+    SESSION_STATE = gauge("kubgp_session_state", "1 for the state that the session is in, 0 for the others.");
+    SESSION_ADMIN_UP = gauge("kubgp_session_admin_up", "1 if the session should be up.");
+    SESSION_UPTIME = gauge("kubgp_session_uptime_seconds", "Time since Established; 0 while down.");
+    SESSION_LAST_CHANGE = gauge("kubgp_session_last_change_timestamp_seconds", "When the state changed last.");
+    SESSION_TRANSITIONS = counter("kubgp_session_transitions_total", "Changes to and from Established.");
+    SESSION_DOWN = counter("kubgp_session_down_total", "Ended sessions by reason.");
+    MESSAGES = counter("kubgp_messages_total", "BGP messages.");
+    NOTIFICATIONS = counter("kubgp_notifications_total", "NOTIFICATION messages by error code and subcode.");
+    BYTES = counter("kubgp_bytes_total", "Octets of BGP messages.");
+    PREFIXES = gauge("kubgp_prefixes", "Prefixes of a peer by view.");
+    PREFIX_LIMIT = gauge("kubgp_prefix_limit", "Configured prefix limit.");
+    PREFIX_LIMIT_HIT = gauge("kubgp_prefix_limit_hit", "1 while the prefix limit is reached.");
+    UPDATE_ERRORS = counter("kubgp_update_errors_total", "Malformed UPDATE messages by what was done (RFC 7606).");
+    OUT_QUEUE_MESSAGES = gauge("kubgp_out_queue_messages", "Messages that wait for the socket.");
+    OUT_QUEUE_BYTES = gauge("kubgp_out_queue_bytes", "Octets that wait for the socket.");
+    SEND_BLOCKED = counter("kubgp_send_blocked_seconds_total", "Time in which the peer took no data although there was some.");
+    RIB_PREFIXES = gauge("kubgp_rib_prefixes", "Prefixes in the RIB.");
+    RIB_PATHS = gauge("kubgp_rib_paths", "Paths in the RIB.");
+    RIB_ATTRIBUTE_SETS = gauge("kubgp_rib_attribute_sets", "Different sets of path attributes; both families share them.");
+    RIB_MEMORY = gauge("kubgp_rib_memory_bytes", "Memory of the RIB's tables.");
+    CONVERGENCE = histogram("kubgp_convergence_seconds", "From an UPDATE received to the UPDATE sent.");
+    RIB_BATCH = histogram("kubgp_rib_batch_seconds", "Time of one RIB turn.");
+    FIB_ROUTES = gauge("kubgp_fib_routes", "Routes that we installed in the kernel.");
+    FIB_PENDING = gauge("kubgp_fib_pending", "Routes that wait for the kernel, failed ones included.");
+    FIB_OPERATIONS = counter("kubgp_fib_operations_total", "Route operations of the kernel.");
+    FIB_RESYNCS = counter("kubgp_fib_resyncs_total", "Complete comparisons with the kernel table by cause.");
+    FIB_SYNC = histogram("kubgp_fib_sync_seconds", "Time of one batch of kernel operations.");
+    PROCESS_CPU = counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");
+    PROCESS_RESIDENT = gauge("process_resident_memory_bytes", "Resident memory size in bytes.");
+    PROCESS_VIRTUAL = gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.");
+    PROCESS_OPEN_FDS = gauge("process_open_fds", "Number of open file descriptors.");
+    PROCESS_MAX_FDS = gauge("process_max_fds", "Maximum number of open file descriptors.");
+    PROCESS_THREADS = gauge("process_threads", "Number of OS threads in the process.");
+    PROCESS_START_TIME = gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.");
+}
+
+/// Session up, updates, announced and pending prefixes, with MetalLB's types: the last two are gauges despite their names.
+pub(super) const METALLB: [Metric; 4] = [
+    gauge("metallb_bgp_session_up", "BGP session state (1 is up, 0 is down)"),
+    counter("metallb_bgp_updates_total", "Number of BGP UPDATE messages sent"),
+    gauge("metallb_bgp_announced_prefixes_total", "Number of prefixes currently being advertised on the BGP session"),
+    gauge("metallb_bgp_pending_prefixes_total", "Number of prefixes that should be advertised on the BGP session"),
+];
+
+/// The same under the names of frr-k8s.
+pub(super) const FRRK8S: [Metric; 4] = [
+    gauge("frrk8s_bgp_session_up", "BGP session state (1 is up, 0 is down)"),
+    counter("frrk8s_bgp_updates_total", "Number of BGP UPDATE messages sent"),
+    gauge("frrk8s_bgp_announced_prefixes_total", "Number of prefixes currently being advertised on the BGP session"),
+    gauge("frrk8s_bgp_pending_prefixes_total", "Number of prefixes that should be advertised on the BGP session"),
+];

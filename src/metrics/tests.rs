@@ -1,0 +1,101 @@
+//! Names, types and labels: what dashboards rely on.
+
+use super::*;
+
+fn snapshot() -> Snapshot {
+    let family = PeerFamily {
+        family: "ipv4-unicast",
+        received: 5,
+        accepted: 4,
+        filtered: 1,
+        best: 3,
+        advertised: 41,
+        stale: 2,
+        pending: 6,
+        limit: Some(1000),
+        limit_hit: false,
+    };
+    let peer = Peer {
+        address: "10.0.0.1".into(),
+        port: 179,
+        name: "tor-a".into(),
+        remote_asn: Some(64512),
+        state: State::Established,
+        admin_up: true,
+        uptime_seconds: 12.5,
+        last_change_timestamp_seconds: 1_700_000_000.0,
+        established_count: 2,
+        dropped_count: 1,
+        down: vec![(DownReason::HoldTimer, 1)],
+        sent: Messages { open: 2, update: 41, notification: 0, keepalive: 9, route_refresh: 1 },
+        notifications: vec![Notifications { sent: false, code: 6, subcode: 2, count: 3 }],
+        update_errors: UpdateErrors { treat_as_withdraw: 7, ..UpdateErrors::default() },
+        bytes_sent: 4096,
+        families: vec![family],
+        ..Peer::default()
+    };
+    Snapshot {
+        build: Build { version: "1.2.3".into(), commit: "abc".into() },
+        config: Config { last_reload_successful: true, last_reload_timestamp_seconds: 5.0, stale: false },
+        peers: vec![peer, Peer { address: "fd00::11".into(), port: 179, kind: PeerType::RrClient, ..Peer::default() }],
+        rib: vec![RibFamily { family: "ipv4-unicast", prefixes: 10, paths: 20, memory_bytes: 30 }],
+        attribute_sets: 8,
+        rib_batch: Some(HistogramData { buckets: vec![(0.001, 3), (0.01, 4)], sum: 0.02, count: 5 }),
+        fib: Some(Fib {
+            families: vec![FibFamily { family: "ipv4-unicast", routes: 9, pending: 1 }],
+            operations: vec![FibOperation { op: "add", ok: false, count: 2 }],
+            resyncs: vec![("overrun", 1)],
+            sync_seconds: None,
+        }),
+        process: Process { cpu_seconds: Some(1.5), ..Process::default() },
+        ..Snapshot::default()
+    }
+}
+
+/// The whole text is the interface: a changed name, type or label shows as a difference here.
+#[test]
+fn text_of_a_scrape() {
+    insta::assert_snapshot!(render(snapshot()).unwrap());
+}
+
+#[test]
+fn a_peer_that_is_gone_leaves_no_series() {
+    let mut after = snapshot();
+    after.peers.remove(0);
+    let text = render(after).unwrap();
+    assert!(text.contains("peer=\"fd00::11\""));
+    assert!(!text.contains("10.0.0.1"), "{text}");
+    assert!(!text.contains("kubgp_prefixes"), "no peer has families, so the family is absent: {text}");
+}
+
+#[test]
+fn without_peers_the_daemon_still_answers() {
+    let text = render(Snapshot::default()).unwrap();
+    assert!(text.contains("# TYPE kubgp_build_info gauge\n"));
+    assert!(!text.contains("kubgp_fib"));
+}
+
+#[test]
+fn foreign_names_only_on_request_and_with_the_wanted_peer_label() {
+    assert!(!render(snapshot()).unwrap().contains("metallb_"));
+    let text = render(Snapshot { compat: Compat::Metallb, peer_label: PeerLabel::IpPort, ..snapshot() }).unwrap();
+    assert!(text.contains("# TYPE metallb_bgp_session_up gauge\n"));
+    assert!(text.contains("metallb_bgp_session_up{peer=\"10.0.0.1:179\"} 1\n"));
+    assert!(text.contains("metallb_bgp_session_up{peer=\"[fd00::11]:179\"} 0\n"));
+    assert!(text.contains("# TYPE metallb_bgp_announced_prefixes_total gauge\n"));
+    assert!(text.contains("metallb_bgp_announced_prefixes_total{peer=\"10.0.0.1:179\"} 41\n"));
+    assert!(text.contains("# TYPE metallb_bgp_updates_total counter\n"));
+    let text = render(Snapshot { compat: Compat::FrrK8s, ..snapshot() }).unwrap();
+    assert!(text.contains("frrk8s_bgp_pending_prefixes_total{peer=\"10.0.0.1\"} 6\n"));
+    assert!(!text.contains("metallb_"));
+}
+
+/// Counters end in `_total` and gauges do not, in our own name space.
+#[test]
+fn names_follow_the_rule() {
+    let text = render(snapshot()).unwrap();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE kubgp_")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+    }
+}

@@ -1,0 +1,373 @@
+//! The owner of the running configuration: takes a new Plan, and changes what differs and nothing else.
+
+use super::fib_feed::FibFeed;
+use super::handle::{HandleError, Running, Shared};
+use super::listen::Listening;
+use super::rib_task::RibCommand;
+use super::sessions::{self, Context};
+use super::{kernel, shard_of};
+use crate::config::plan::{DynamicPlan, NetworkPlan, PeerPlan, Plan};
+use crate::config::{self, Action, diff};
+use crate::fib;
+use crate::net::{Command, Keys, Password, PeerIds, RangeConfig};
+use crate::rib::PeerId;
+use crate::session::StopReason;
+use crate::wire::attr::AttrSet;
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{error, info, warn};
+
+/// What the control task is asked to do.
+pub enum Order {
+    Reload(Reload, oneshot::Sender<Result<ReloadOutcome, HandleError>>),
+    Confirm(oneshot::Sender<Result<ReloadOutcome, HandleError>>),
+    Rollback(oneshot::Sender<Result<ReloadOutcome, HandleError>>),
+    Network(Box<NetworkChange>, oneshot::Sender<Result<(), HandleError>>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// How to take the file again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reload {
+    /// Say what would change and change nothing.
+    pub dry_run: bool,
+    /// Go back by yourself unless somebody confirms within this time.
+    pub confirm: Option<Duration>,
+}
+
+/// What a reload did or would do.
+#[derive(Clone, Debug)]
+pub struct ReloadOutcome {
+    pub applied: bool,
+    pub generation: u64,
+    pub actions: Vec<Action>,
+    pub confirm_within: Option<Duration>,
+}
+
+/// A prefix of our own for the life of the process.
+#[derive(Clone, Debug)]
+pub struct NetworkChange {
+    pub prefix: IpNet,
+    /// `None` takes it away.
+    pub attrs: Option<AttrSet>,
+}
+
+/// The task.
+pub struct Control {
+    pub(super) shared: Arc<Shared>,
+    pub(super) running: watch::Sender<Arc<Running>>,
+    pub(super) plan: Plan,
+    pub(super) context: Context,
+    pub(super) ids: PeerIds,
+    pub(super) listening: Listening,
+    pub(super) fib: Option<fib::Handle>,
+    pub(super) peers: BTreeMap<IpAddr, PeerId>,
+    pub(super) ranges: BTreeMap<IpNet, Arc<AtomicUsize>>,
+    pub(super) networks: BTreeMap<IpNet, AttrSet>,
+    /// The configuration to go back to, and when.
+    pub(super) fallback: Option<(Plan, Instant)>,
+    pub(super) addresses: Vec<(u32, IpAddr)>,
+}
+
+impl Control {
+    /// Runs until it is told to stop.
+    pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        let mut scan = tokio::time::interval(ADDRESS_SCAN);
+        scan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let fallback = self.fallback.as_ref().map(|(_, at)| *at);
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(Order::Stop(done)) => {
+                        self.stop().await;
+                        let _ = done.send(());
+                        return;
+                    }
+                    Some(order) => self.obey(order).await,
+                    None => return,
+                },
+                _ = scan.tick() => self.scan_addresses().await,
+                () = until(fallback) => {
+                    warn!("the configuration was not confirmed in time: the former one comes back");
+                    let _ = self.rollback().await;
+                }
+            }
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Reload(reload, reply) => drop(reply.send(self.reload(reload).await)),
+            Order::Confirm(reply) => drop(reply.send(self.confirm())),
+            Order::Rollback(reply) => drop(reply.send(self.rollback().await)),
+            Order::Network(change, reply) => drop(reply.send(self.change_network(*change).await)),
+            Order::Stop(_) => unreachable!("handled by the caller, which ends"),
+        }
+    }
+
+    /// Takes the first Plan: everything is new.
+    pub async fn begin(&mut self) {
+        let plan = self.plan.clone();
+        self.scan_addresses().await;
+        self.listening.set_keys(&self.keys());
+        self.listening.open(&plan.listeners, &self.shared.shards);
+        for (_, peer) in plan.peers {
+            self.add_peer(&peer).await;
+        }
+        self.send_ranges().await;
+        self.originate(plan.networks.values()).await;
+        self.publish(|_| {});
+    }
+
+    async fn reload(&mut self, reload: Reload) -> Result<ReloadOutcome, HandleError> {
+        let host = super::local_host().await;
+        let plan = match config::load(&self.shared.path, &[], &host) {
+            Ok(plan) => plan,
+            Err(diagnostics) => {
+                if !reload.dry_run {
+                    error!(path = %self.shared.path.display(), complaints = diagnostics.complaints.len(), "the new configuration is not good; the running one stays");
+                    let failure = Some(Arc::new(diagnostics.clone()));
+                    self.publish(|running| running.last_failure = failure);
+                }
+                return Err(HandleError::Config(Box::new(diagnostics)));
+            }
+        };
+        let actions = diff(&self.plan, &plan);
+        if reload.dry_run {
+            let generation = self.running.borrow().generation;
+            return Ok(ReloadOutcome { applied: false, generation, actions, confirm_within: None });
+        }
+        let former = self.plan.clone();
+        self.fallback = reload.confirm.map(|time| (former, super::now() + time));
+        self.apply(plan, &actions).await;
+        Ok(self.outcome(actions))
+    }
+
+    fn confirm(&mut self) -> Result<ReloadOutcome, HandleError> {
+        self.fallback.take().ok_or(HandleError::NothingToConfirm)?;
+        self.publish(|running| running.confirm_until = None);
+        Ok(self.outcome(Vec::new()))
+    }
+
+    async fn rollback(&mut self) -> Result<ReloadOutcome, HandleError> {
+        let (plan, _) = self.fallback.take().ok_or(HandleError::NothingToConfirm)?;
+        let actions = diff(&self.plan, &plan);
+        self.apply(plan, &actions).await;
+        Ok(self.outcome(actions))
+    }
+
+    fn outcome(&self, actions: Vec<Action>) -> ReloadOutcome {
+        let confirm_within = self.fallback.as_ref().map(|(_, at)| at.saturating_duration_since(super::now()));
+        ReloadOutcome { applied: true, generation: self.running.borrow().generation, actions, confirm_within }
+    }
+
+    async fn apply(&mut self, plan: Plan, actions: &[Action]) {
+        self.plan = plan;
+        self.context.router = self.plan.router;
+        for action in actions {
+            self.act(action).await;
+        }
+        self.listening.set_keys(&self.keys());
+        let confirm_until = self.fallback.as_ref().map(|(_, at)| *at);
+        info!(changes = actions.len(), "configuration applied");
+        self.publish(|running| {
+            running.generation += 1;
+            running.loaded_at = super::wall_clock();
+            running.last_failure = None;
+            running.confirm_until = confirm_until;
+        });
+    }
+
+    async fn act(&mut self, action: &Action) {
+        match action {
+            Action::StopListening(addresses) => self.listening.close(addresses),
+            Action::Listen(addresses) => self.listening.open(addresses, &self.shared.shards),
+            Action::RemovePeer(address) => self.remove_peer(*address).await,
+            Action::AddPeer(plan) => self.add_peer(plan).await,
+            Action::ChangePeer { plan, change } => self.change_peer(plan, change).await,
+            Action::RemoveRange(_) | Action::AddRange(_) => self.send_ranges().await,
+            Action::ChangeRange { plan, change } => self.change_range(plan, change).await,
+            Action::Withdraw(prefix) => self.tell_rib(RibCommand::Originate(vec![(*prefix, self.networks.get(prefix).cloned())])).await,
+            Action::Originate(network) => self.originate([&**network]).await,
+            Action::Fib(_) => self.restart_kernel().await,
+            // Those who serve them follow the running configuration.
+            Action::Router(_) | Action::Policies { .. } | Action::Api(_) | Action::Metrics(_) | Action::Log(_) | Action::Drain(_) => {}
+        }
+    }
+
+    async fn add_peer(&mut self, plan: &PeerPlan) {
+        let id = self.ids.next();
+        self.peers.insert(plan.address, id);
+        self.tell_shard(plan.address, Command::Add(Box::new(self.context.peer(id, plan)))).await;
+    }
+
+    async fn remove_peer(&mut self, address: IpAddr) {
+        if let Some(peer) = self.peers.remove(&address) {
+            self.tell_shard(address, Command::Remove { peer, reason: StopReason::Deconfigured }).await;
+        }
+    }
+
+    async fn change_peer(&mut self, plan: &PeerPlan, change: &config::diff::Change) {
+        let Some(peer) = self.peers.get(&plan.address).copied() else { return };
+        let config = self.context.peer(peer, plan);
+        let (remote, socket) = (config.remote, config.socket);
+        let admin_up = config.params.admin_up;
+        self.tell_shard(plan.address, Command::SetParams { peer, params: Box::new(config.params), socket, remote }).await;
+        self.tell_shard(plan.address, Command::SetRules { peer, rules: config.rules, refresh: change.refresh_in }).await;
+        let down = || StopReason::AdminDown(Some(plan.session.description.clone()).filter(|d| !d.is_empty()));
+        if change.what.contains(&"adminState") {
+            let command = if admin_up { Command::Start { peer } } else { Command::Stop { peer, reason: down() } };
+            self.tell_shard(plan.address, command).await;
+        } else if change.reset {
+            self.tell_shard(plan.address, Command::Stop { peer, reason: StopReason::ConfigChange }).await;
+        }
+    }
+
+    async fn change_range(&mut self, plan: &DynamicPlan, change: &config::diff::Change) {
+        self.send_ranges().await;
+        if change.reset {
+            for shard in &self.shared.shards {
+                shard.send(Command::StopRange { range: plan.range, reason: StopReason::ConfigChange }).await;
+            }
+        }
+    }
+
+    /// All ranges to all shards: each keeps those peers of them whose address is its own.
+    async fn send_ranges(&mut self) {
+        let plans = self.plan.dynamic.clone();
+        self.ranges.retain(|range, _| plans.contains_key(range));
+        let ranges: Vec<RangeConfig> = plans
+            .values()
+            .map(|plan| {
+                let count = self.ranges.entry(plan.range).or_default();
+                self.context.range(plan, Arc::clone(count))
+            })
+            .collect();
+        for shard in &self.shared.shards {
+            shard.send(Command::SetRanges(ranges.clone())).await;
+        }
+    }
+
+    /// MD5 keys of all neighbors and ranges.
+    pub(super) fn keys(&self) -> Keys {
+        let peers = self.plan.peers.values().map(|p| (IpNet::from(p.address), &p.session));
+        let ranges = self.plan.dynamic.values().map(|d| (d.range, &d.session));
+        let key = |session| -> Option<Password> { sessions::socket(session).password };
+        peers.chain(ranges).filter_map(|(net, session)| Some((net, key(session)?))).collect()
+    }
+
+    async fn originate<'a>(&self, networks: impl IntoIterator<Item = &'a NetworkPlan>) {
+        let routes = networks.into_iter().map(|n| (n.prefix, Some(n.attrs.clone()))).collect();
+        self.tell_rib(RibCommand::Originate(routes)).await;
+    }
+
+    async fn change_network(&mut self, change: NetworkChange) -> Result<(), HandleError> {
+        let NetworkChange { prefix, attrs } = change;
+        if self.plan.networks.contains_key(&prefix) {
+            return Err(HandleError::ConfiguredNetwork);
+        }
+        match &attrs {
+            Some(attrs) => _ = self.networks.insert(prefix, attrs.clone()),
+            None => _ = self.networks.remove(&prefix).ok_or(HandleError::NoSuchNetwork)?,
+        }
+        self.tell_rib(RibCommand::Originate(vec![(prefix, attrs)])).await;
+        self.publish(|_| {});
+        Ok(())
+    }
+
+    /// Other kernel settings: our routes move to where they belong now.
+    async fn restart_kernel(&mut self) {
+        if let Some(old) = self.fib.take() {
+            self.tell_rib(RibCommand::Fib(FibFeed::none())).await;
+            let _ = old.stop(false).await;
+        }
+        match kernel::start(&self.plan.fib, &self.shared.rib) {
+            Ok(kernel) => {
+                self.fib = kernel.as_ref().map(|k| k.handle.clone());
+                self.shared.fib.store(self.fib.clone().map(Arc::new));
+                self.tell_rib(RibCommand::Fib(kernel.map_or_else(FibFeed::none, |k| k.feed))).await;
+            }
+            Err(e) => error!(error = %e, "kernel routes are off: netlink cannot be opened"),
+        }
+    }
+
+    async fn scan_addresses(&mut self) {
+        let Ok(addresses) = fib::addresses().await else { return };
+        if addresses != self.addresses {
+            self.addresses.clone_from(&addresses);
+            self.tell_rib(RibCommand::Addresses(addresses)).await;
+        }
+    }
+
+    async fn stop(&mut self) {
+        let graceful = self.plan.keeps_routes_on_stop();
+        self.listening.close_all();
+        let reason = if graceful { StopReason::GracefulClose } else { StopReason::AdminDown(None) };
+        let mut ends = Vec::new();
+        for shard in &self.shared.shards {
+            let (done, end) = oneshot::channel();
+            shard.send(Command::Shutdown { reason: reason.clone(), done }).await;
+            ends.push(end);
+        }
+        for end in ends {
+            let _ = end.await;
+        }
+        if let Some(fib) = self.fib.take() {
+            let _ = fib.stop(graceful).await;
+        }
+    }
+
+    /// Shows the configuration in force to everybody.
+    fn publish(&self, change: impl FnOnce(&mut Running)) {
+        self.running.send_modify(|running| {
+            let mut next = (**running).clone();
+            next.plan = Arc::new(self.plan.clone());
+            next.peers = self.peers.iter().map(|(address, id)| (*id, *address)).collect();
+            next.networks.clone_from(&self.networks);
+            change(&mut next);
+            *running = Arc::new(next);
+        });
+    }
+
+    async fn tell_shard(&self, address: IpAddr, command: Command) {
+        let shards = &self.shared.shards;
+        if let Some(shard) = shards.get(shard_of(address, shards.len())) {
+            shard.send(command).await;
+        }
+    }
+
+    async fn tell_rib(&self, command: RibCommand) {
+        // It ends only with the process.
+        let _ = self.shared.rib.send(command).await;
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How often our own addresses are compared with what the RIB knows.
+const ADDRESS_SCAN: Duration = Duration::from_secs(5);
+
+impl Running {
+    /// The state before anything ran.
+    pub(super) fn new(plan: Plan, loaded_at: SystemTime) -> Self {
+        Self {
+            plan: Arc::new(plan),
+            peers: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            generation: 1,
+            loaded_at,
+            last_failure: None,
+            confirm_until: None,
+        }
+    }
+}

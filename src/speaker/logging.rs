@@ -1,0 +1,43 @@
+//! The log: lines on stderr, text on a terminal and JSON otherwise, with levels that can be changed while it runs.
+
+use crate::config::file::LogFormat;
+use crate::config::plan::LogPlan;
+use std::io::IsTerminal;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+/// Changes what is logged.
+#[derive(Clone)]
+pub struct Levels {
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+impl Levels {
+    /// Takes directives such as `info` or `info,kubgp::session=debug`.
+    ///
+    /// # Errors
+    /// What is wrong with the directives.
+    pub fn set(&self, directives: &str) -> Result<(), String> {
+        let filter = EnvFilter::try_new(directives).map_err(|e| e.to_string())?;
+        self.filter.reload(filter).map_err(|e| e.to_string())
+    }
+}
+
+/// Starts the log of this process.
+///
+/// # Errors
+/// The directives of the configuration are wrong, or the process has a log already.
+pub fn init(plan: &LogPlan) -> Result<Levels, String> {
+    let filter = EnvFilter::try_new(&plan.level).map_err(|e| e.to_string())?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let json = match plan.format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+    };
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|e| e.to_string())?;
+    Ok(Levels { filter: handle })
+}
