@@ -162,7 +162,8 @@ impl Group {
     }
 
     /// Withdraws for a member that moves to `new`, to be sent after its last message from this group and before its first one
-    /// from that: what it may hold and does not get there. `new` should be complete. Both groups must have the same family, and
+    /// from that: what it may hold and does not get there. Its cursor must be [retired](Cursor::retire) by now, since what it read
+    /// here later would stay with it; the new cursor [follows](Cursor::follow) it. `new` should be complete. Both groups must have the same family, and
     /// add-path both or neither.
     pub fn farewell(&self, new: &Self, peer: PeerId, rib: &Rib) -> Vec<Bytes> {
         let add_path = self.packer.sends_path_ids();

@@ -224,8 +224,9 @@ impl View {
         cursor.attached.store(true, Ordering::Release);
     }
 
-    /// Tells the group how far the members of this shard are: the [`need`](Cursor::need) of all attached cursors. To be called
-    /// after a pass over them, also with none.
+    /// Tells the group how far the members of this shard are: the [`need`](Cursor::need) of all attached cursors at this moment,
+    /// those included that were attached during a pass over the others: who is left out loses withdraws. To be called after a
+    /// pass, also with no members.
     pub fn publish(&self, needs: impl IntoIterator<Item = u64>) {
         let least = needs.into_iter().min().unwrap_or(u64::MAX);
         self.journal.shards[self.shard].need.store(least, Ordering::Release);
