@@ -9,11 +9,36 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+/// What a connection writes to.
+pub trait Stream {
+    /// Takes what fits.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it is full; anything else says that it is broken.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// As [`Self::try_write`], from several pieces.
+    ///
+    /// # Errors
+    /// As [`Self::try_write`].
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
+impl Stream for TcpStream {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Self::try_write(self, bytes)
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Self::try_write_vectored(self, slices)
+    }
+}
+
 /// An open connection and its control messages (OPEN, KEEPALIVE, NOTIFICATION, ROUTE-REFRESH, End-of-RIB), which go out between
 /// UPDATEs.
-pub struct Conn {
+pub struct Conn<S = TcpStream> {
     pub id: ConnId,
-    pub stream: Rc<TcpStream>,
+    pub stream: Rc<S>,
     control: VecDeque<Bytes>,
     /// Bytes of the first control message that are written already.
     written: usize,
@@ -21,8 +46,8 @@ pub struct Conn {
     pub blocked: bool,
 }
 
-impl Conn {
-    pub fn new(id: ConnId, stream: TcpStream) -> Self {
+impl<S: Stream> Conn<S> {
+    pub fn new(id: ConnId, stream: S) -> Self {
         Self { id, stream: Rc::new(stream), control: VecDeque::new(), written: 0, blocked: false }
     }
 
@@ -83,7 +108,9 @@ impl Conn {
             Err(e) => Err(e),
         }
     }
+}
 
+impl Conn {
     /// Ends the connection after its last control messages: writes them, closes the sending side and waits for the peer's end,
     /// since a reset would destroy the NOTIFICATION on its way (RFC 4271 6 leaves the method open). Bounded by [`LINGER`].
     pub async fn finish(self) {

@@ -1,6 +1,6 @@
 //! A peer's place in an update group: a cursor over the group's journal, and writing from it.
 
-use super::conn::Conn;
+use super::conn::{Conn, Stream};
 use crate::export::{Cursor, Journal, Poll, Slices, View};
 use crate::wire::{Family, RefreshKind, RouteRefresh, end_of_rib};
 use bytes::{Bytes, BytesMut};
@@ -73,7 +73,7 @@ impl Member {
     }
 
     /// Writes from the journal once, or queues the marker that is due.
-    fn step(&mut self, conn: &mut Conn, progress: &mut Progress) -> io::Result<Step> {
+    fn step(&mut self, conn: &mut Conn<impl Stream>, progress: &mut Progress) -> io::Result<Step> {
         let mut view = self.group.view.borrow_mut();
         match self.cursor.poll(&mut view) {
             Poll::Data => {}
@@ -142,7 +142,12 @@ pub struct Progress {
 ///
 /// # Errors
 /// The connection is broken.
-pub fn write(conn: &mut Conn, members: &mut [Option<Member>], budget: usize, progress: &mut Progress) -> io::Result<()> {
+pub fn write(
+    conn: &mut Conn<impl Stream>,
+    members: &mut [Option<Member>],
+    budget: usize,
+    progress: &mut Progress,
+) -> io::Result<()> {
     let mut turn = 0;
     let mut idle = 0;
     while !conn.blocked {

@@ -20,9 +20,9 @@ mod sessions;
 
 pub use control::{NetworkChange, Reload, ReloadOutcome};
 pub use grace::{Deferral, Grace};
-pub use groups::Groups;
+pub use groups::{ForShard, Groups, Upkeep};
 pub use handle::{Handle, HandleError, Running};
-pub use rib_task::{Live, RibState, Turns};
+pub use rib_task::{Expired, Heard, Live, Overrun, RibState, Turns};
 
 use crate::config::file::Install as InstallWord;
 use crate::config::{LocalHost, Plan};
