@@ -15,6 +15,7 @@ mod handle;
 mod kernel;
 mod listen;
 pub mod logging;
+mod restart;
 mod rib_task;
 mod sessions;
 
@@ -28,7 +29,6 @@ use crate::config::file::Install as InstallWord;
 use crate::config::{LocalHost, Plan};
 use crate::net::{Links, PeerIds, ShardHandle};
 use crate::rib::{self, Rib};
-use crate::wire::FamilySet;
 use arc_swap::ArcSwapOption;
 use control::Control;
 use fib_feed::FibFeed;
@@ -36,12 +36,12 @@ use handle::Shared;
 use listen::Listening;
 use rib_task::{RibCommand, RibTask};
 use sessions::Context;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -105,7 +105,7 @@ pub async fn start(path: PathBuf, plan: Plan) -> Result<Handle, StartError> {
         path,
         started: (now(), wall_clock()),
     });
-    let context = Context { router: plan.router, hostname: hostname(), restarting: false, forwarding: FamilySet::NONE, seed };
+    let context = Context { router: plan.router, hostname: hostname(), restart_until: None, seed };
     let mut control = Control {
         shared: Arc::clone(&shared),
         running,
@@ -118,6 +118,9 @@ pub async fn start(path: PathBuf, plan: Plan) -> Result<Handle, StartError> {
         networks: BTreeMap::new(),
         fallback: None,
         addresses: Vec::new(),
+        marker: restart::Marker::new(plan.api.socket.parent().unwrap_or(Path::new("/")), restart::boot_id()),
+        up: BTreeSet::new(),
+        marker_failed: false,
         plan,
     };
     control.begin().await;

@@ -3,7 +3,7 @@
 
 use super::fib_feed::FibFeed;
 use super::grace::{Deferral, Grace};
-use super::groups::Groups;
+use super::groups::{Groups, Retiring};
 use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Rules, ShardHandle, Up};
 use crate::policy::{PeerKind, Reason};
 use crate::rib::{PeerId, PeerInfo, Resolution, Rib};
@@ -28,15 +28,15 @@ pub enum RibCommand {
     Addresses(Vec<(u32, IpAddr)>),
     /// Another kernel side: it is told everything.
     Fib(FibFeed),
+    /// Kernel routes of a former life go.
+    SweepKernel,
     /// Reads, or in slices dumps, the tables between two turns.
     Inspect(Box<dyn FnOnce(&mut RibState) + Send>),
     /// We have just restarted: selection waits for these peers (RFC 4724 4.1).
     Defer {
-        expected: Vec<PeerId>,
+        expected: Vec<IpAddr>,
         time: Duration,
     },
-    /// A peer that selection waits for cannot be reached.
-    Unreachable(PeerId),
 }
 
 /// The tables and what hangs on them; [`RibCommand::Inspect`] sees it whole.
@@ -148,7 +148,7 @@ impl RibTask {
                 Err(_) => break,
             }
         }
-        self.expire(start);
+        self.expire(start).await;
         self.decide(start).await;
         let turns = &mut self.state.turns;
         turns.turns += 1;
@@ -168,8 +168,11 @@ impl RibTask {
             }
         }
         wake |= state.groups.build(&mut state.rib);
-        for out in state.groups.take_joins(&state.rib, at) {
+        for out in state.groups.take_joins(&state.rib) {
             self.shards[out.shard].send(Command::Joined(Box::new(out.joined))).await;
+        }
+        for Retiring { shard, peer, session, family } in state.groups.take_retiring() {
+            self.shards[shard].send(Command::Retire { peer, session, family }).await;
         }
         for (shard, journal, need) in state.groups.maintain(&mut state.rib, at).laggards {
             self.shards[shard].send(Command::ResetLaggards { journal, need }).await;
@@ -198,14 +201,17 @@ impl RibTask {
     }
 
     /// What fell due on the clock.
-    fn expire(&mut self, at: Instant) {
+    async fn expire(&mut self, at: Instant) {
         let expired = self.state.expire(at);
         for (peer, family) in expired.swept {
             debug!(?peer, %family, "stale routes go: the peer did not send them again in time");
         }
         if expired.selection_begins {
-            info!("route selection begins");
+            info!("the restart is over: route selection begins");
             self.sweep_kernel = true;
+            for shard in &self.shards {
+                shard.send(Command::EndRestart).await;
+            }
         }
     }
 
@@ -230,9 +236,9 @@ impl RibTask {
                 feed.sync_all(&state.rib);
                 self.fib = feed;
             }
+            RibCommand::SweepKernel => self.sweep_kernel = true,
             RibCommand::Inspect(look) => look(state),
             RibCommand::Defer { expected, time } => state.defer(expected, time, now()),
-            RibCommand::Unreachable(peer) => state.deferral.down(peer),
         }
     }
 }
@@ -265,6 +271,8 @@ impl RibState {
                 self.groups.refresh(&self.rib, peer, family);
                 heard.refreshed = true;
             }
+            FromShard::Unreachable { address } => self.deferral.unreachable(address),
+            FromShard::Retired { peer, session, family } => self.groups.retired((peer, family), session, &self.rib, at),
             FromShard::Gone { peer } => self.gone(peer, at),
         }
         heard
@@ -284,7 +292,7 @@ impl RibState {
         let swept = self.grace.back(up.peer, up.negotiated.stale_kept(), at);
         self.rib.sweep_stale(up.peer, swept);
         let restarting = up.negotiated.gr.is_some_and(|gr| gr.restarting);
-        self.deferral.up(up.peer, if restarting { FamilySet::NONE } else { end_of_rib });
+        self.deferral.up(up.peer, info.addr, if restarting { FamilySet::NONE } else { end_of_rib });
         let live =
             Live { shard: up.shard, session: up.session, negotiated: up.negotiated, rules: up.rules, kind, limit_hit: FamilySet::NONE };
         self.groups.join(up.peer, &live);
@@ -356,7 +364,7 @@ impl RibState {
     }
 
     /// We have just restarted: selection waits for these peers (RFC 4724 4.1).
-    pub fn defer(&mut self, expected: Vec<PeerId>, time: Duration, at: Instant) {
+    pub fn defer(&mut self, expected: Vec<IpAddr>, time: Duration, at: Instant) {
         self.deferral = Deferral::new(expected, time, at);
         Family::ALL.into_iter().for_each(|f| self.rib.set_deferred(f, true));
         self.groups.set_deferred(true);
