@@ -160,7 +160,7 @@ impl Port {
                 {
                     open.conn.push_first(rest);
                 }
-                open.conn.take_control(|bytes| open.out.append(bytes));
+                open.conn.rest().for_each(|bytes| open.out.append(bytes));
                 open.out.finish(End::Fin);
             }
             CloseMode::Silent => open.out.finish(End::Fin),

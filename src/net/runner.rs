@@ -484,6 +484,13 @@ impl Cell {
         let Some(at) = self.conns.iter().position(|c| c.id == id) else { return };
         let mut conn = self.conns.swap_remove(at);
         self.mind_forgetting(now(), FORGET_AFTER);
+        // A NOTIFICATION inside an UPDATE would be lost on the peer.
+        if self.established == Some(id)
+            && mode == CloseMode::AfterNotification
+            && let Some(rest) = self.members.iter().flatten().find_map(Member::unfinished)
+        {
+            conn.push_first(rest);
+        }
         match mode {
             CloseMode::AfterNotification => drop(shard.tasks.spawn_local(conn.finish())),
             CloseMode::Silent => {}
