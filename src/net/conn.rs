@@ -55,6 +55,12 @@ impl<S: Stream> Conn<S> {
         self.control.push_back(message);
     }
 
+    /// Before all others: the rest of something that is half written.
+    pub fn push_first(&mut self, message: Bytes) {
+        debug_assert_eq!(self.written, 0, "control messages are not begun inside an UPDATE");
+        self.control.push_front(message);
+    }
+
     pub fn has_control(&self) -> bool {
         !self.control.is_empty()
     }

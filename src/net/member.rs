@@ -58,6 +58,13 @@ impl Member {
         self.cursor.request_refresh(self.enhanced);
     }
 
+    /// The rest of a message that is half written.
+    pub fn unfinished(&self) -> Option<Bytes> {
+        let mut slices = Slices::new();
+        self.cursor.rest_of_message(&mut slices);
+        slices.first().map(|rest| Bytes::copy_from_slice(rest))
+    }
+
     /// Ends after the message that was begun; [`Progress::retired`] says when.
     pub fn retire(&mut self) {
         self.cursor.retire();

@@ -486,7 +486,7 @@ impl Cell {
         self.mind_forgetting(now(), FORGET_AFTER);
         // A NOTIFICATION inside an UPDATE would be lost on the peer.
         if self.established == Some(id)
-            && mode == CloseMode::AfterNotification
+            && mode != CloseMode::Silent
             && let Some(rest) = self.members.iter().flatten().find_map(Member::unfinished)
         {
             conn.push_first(rest);
