@@ -49,13 +49,13 @@ const ROOMS: &[Room] = &[
         &["wire", "policy", "session", "rib", "export", "fib", "net", "config"],
         &["tokio", "arc_swap", "notify", "tracing_subscriber"],
     ),
+    shell("metrics", &[], &["prometheus"]),
     shell(
         "api",
-        &["speaker", "config", "wire", "policy", "session", "rib", "export", "fib"],
+        &["speaker", "config", "wire", "policy", "session", "rib", "export", "fib", "net", "metrics"],
         &["axum", "hyper", "hyper_util", "http_body_util", "serde", "serde_json", "tokio", "utoipa", "jiff", "futures_util", "regex"],
     ),
     shell("cli", &["api", "config"], &["clap", "clap_complete", "comfy_table", "jiff", "serde", "serde_json", "serde_saphyr", "tokio"]),
-    shell("metrics", &["speaker", "wire", "session", "rib", "fib"], &["prometheus"]),
 ];
 
 const EVERYWHERE: &[&str] = &["std", "bytes", "ipnet", "core", "alloc"];

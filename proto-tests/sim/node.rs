@@ -2,6 +2,7 @@
 
 use crate::network::{address_v4, address_v6, asn};
 use crate::port::{Port, Wants};
+use ipnet::IpNet;
 use kubgp::export::{Journal, View};
 use kubgp::net::{FromShard, GroupView, Joined, Rules};
 use kubgp::rib::{self, PeerId, Rib};
@@ -9,7 +10,6 @@ use kubgp::session::{PeerParams, StopReason};
 use kubgp::speaker::RibState;
 use kubgp::wire::attr::AttrSet;
 use kubgp::wire::{Family, RouterId};
-use ipnet::IpNet;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -81,9 +81,8 @@ impl Node {
         self.views.clear();
         (self.rib_planned, self.shard_planned, self.rib_timer) = (false, false, None);
         let ids = |i: usize| PeerId(i as u32 + 1);
-        let interfaces = ports.iter().flat_map(|(link, side, ..)| {
-            [(*link as u32, address_v4(*link, *side)), (*link as u32, address_v6(*link, *side))]
-        });
+        let interfaces =
+            ports.iter().flat_map(|(link, side, ..)| [(*link as u32, address_v4(*link, *side)), (*link as u32, address_v6(*link, *side))]);
         let addresses: Vec<_> = interfaces.collect();
         let own: Vec<_> = addresses.iter().map(|(_, a)| *a).collect();
         self.state.rib.set_own_addresses(&own);
@@ -91,7 +90,8 @@ impl Node {
         if restarting {
             self.state.defer((0..ports.len()).map(ids).collect(), DEFERRAL, now);
         }
-        let make = |(i, (link, side, addresses, settings)): (usize, PortSettings)| Port::new(ids(i), (link, side), addresses, settings, now);
+        let make =
+            |(i, (link, side, addresses, settings)): (usize, PortSettings)| Port::new(ids(i), (link, side), addresses, settings, now);
         self.ports = ports.into_iter().enumerate().map(make).collect();
         for (prefix, attrs) in &self.origins {
             self.state.rib.originate(*prefix, attrs);

@@ -60,7 +60,13 @@ pub struct Wants {
 }
 
 impl Port {
-    pub fn new(peer: PeerId, (link, side): (usize, usize), addresses: (SocketAddr, SocketAddr), settings: (PeerParams, Rules), now: Instant) -> Self {
+    pub fn new(
+        peer: PeerId,
+        (link, side): (usize, usize),
+        addresses: (SocketAddr, SocketAddr),
+        settings: (PeerParams, Rules),
+        now: Instant,
+    ) -> Self {
         let (params, rules) = settings;
         Self {
             peer,

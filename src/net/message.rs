@@ -276,11 +276,14 @@ pub struct PeerSnapshot {
     pub dynamic: bool,
     pub shard: usize,
     pub status: PeerStatus,
+    pub params: PeerParams,
     pub rules: Arc<Rules>,
     pub socket: SocketOptions,
     /// Bytes that wait for the socket, and whether it is full.
     pub queued_bytes: usize,
     pub blocked: bool,
+    /// Messages for the RIB that it has not taken yet; meanwhile the peer is not read.
+    pub undelivered: usize,
     pub eor_sent: FamilySet,
     /// Path attributes that RFC 7606 made us discard or withdraw for.
     pub update_errors: u64,

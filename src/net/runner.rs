@@ -626,10 +626,12 @@ impl Cell {
             dynamic: self.place.is_some(),
             shard,
             status: self.machine.status().clone(),
+            params: self.config.params.clone(),
             rules: Arc::clone(&self.config.rules),
             socket: self.config.socket.clone(),
             queued_bytes: self.conns.iter().map(Conn::control_bytes).sum(),
             blocked: self.conns.iter().any(|c| c.blocked),
+            undelivered: self.outbox.len(),
             eor_sent: Family::ALL
                 .into_iter()
                 .filter(|f| self.members[f.index()].as_ref().is_some_and(Member::eor_sent))

@@ -60,11 +60,20 @@ pub struct NetworkChange {
     pub attrs: Option<AttrSet>,
 }
 
+/// A configuration that comes back unless somebody confirms the one after it.
+pub(super) struct Fallback {
+    plan: Plan,
+    text: Arc<str>,
+    at: Instant,
+}
+
 /// The task.
 pub struct Control {
     pub(super) shared: Arc<Shared>,
     pub(super) running: watch::Sender<Arc<Running>>,
     pub(super) plan: Plan,
+    /// The text of the file that `plan` is made of.
+    pub(super) text: Arc<str>,
     pub(super) context: Context,
     pub(super) ids: PeerIds,
     pub(super) listening: Listening,
@@ -73,7 +82,7 @@ pub struct Control {
     pub(super) ranges: BTreeMap<IpNet, Arc<AtomicUsize>>,
     pub(super) networks: BTreeMap<IpNet, AttrSet>,
     /// The configuration to go back to, and when.
-    pub(super) fallback: Option<(Plan, Instant)>,
+    pub(super) fallback: Option<Fallback>,
     pub(super) addresses: Vec<(u32, IpAddr)>,
     pub(super) marker: Marker,
     /// Peers whose sessions are established, for the next life.
@@ -89,7 +98,7 @@ impl Control {
         let mut scan = tokio::time::interval(SCAN);
         scan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let fallback = self.fallback.as_ref().map(|(_, at)| *at);
+            let fallback = self.fallback.as_ref().map(|f| f.at);
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Stop(done)) => {
@@ -155,8 +164,8 @@ impl Control {
 
     async fn reload(&mut self, reload: Reload) -> Result<ReloadOutcome, HandleError> {
         let host = super::local_host().await;
-        let plan = match config::load(&self.shared.path, &[], &host) {
-            Ok(plan) => plan,
+        let (plan, text) = match config::load(&self.shared.path, &[], &host) {
+            Ok(loaded) => loaded,
             Err(diagnostics) => {
                 if !reload.dry_run {
                     error!(path = %self.shared.path.display(), complaints = diagnostics.complaints.len(), "the new configuration is not good; the running one stays");
@@ -171,9 +180,9 @@ impl Control {
             let generation = self.running.borrow().generation;
             return Ok(ReloadOutcome { applied: false, generation, actions, confirm_within: None });
         }
-        let former = self.plan.clone();
-        self.fallback = reload.confirm.map(|time| (former, super::now() + time));
-        self.apply(plan, &actions).await;
+        let (former, former_text) = (self.plan.clone(), Arc::clone(&self.text));
+        self.fallback = reload.confirm.map(|time| Fallback { plan: former, text: former_text, at: super::now() + time });
+        self.apply(plan, text.into(), &actions).await;
         Ok(self.outcome(actions))
     }
 
@@ -184,25 +193,26 @@ impl Control {
     }
 
     async fn rollback(&mut self) -> Result<ReloadOutcome, HandleError> {
-        let (plan, _) = self.fallback.take().ok_or(HandleError::NothingToConfirm)?;
+        let Fallback { plan, text, .. } = self.fallback.take().ok_or(HandleError::NothingToConfirm)?;
         let actions = diff(&self.plan, &plan);
-        self.apply(plan, &actions).await;
+        self.apply(plan, text, &actions).await;
         Ok(self.outcome(actions))
     }
 
     fn outcome(&self, actions: Vec<Action>) -> ReloadOutcome {
-        let confirm_within = self.fallback.as_ref().map(|(_, at)| at.saturating_duration_since(super::now()));
+        let confirm_within = self.fallback.as_ref().map(|f| f.at.saturating_duration_since(super::now()));
         ReloadOutcome { applied: true, generation: self.running.borrow().generation, actions, confirm_within }
     }
 
-    async fn apply(&mut self, plan: Plan, actions: &[Action]) {
+    async fn apply(&mut self, plan: Plan, text: Arc<str>, actions: &[Action]) {
         self.plan = plan;
+        self.text = text;
         self.context.router = self.plan.router;
         for action in actions {
             self.act(action).await;
         }
         self.listening.set_keys(&self.keys());
-        let confirm_until = self.fallback.as_ref().map(|(_, at)| *at);
+        let confirm_until = self.fallback.as_ref().map(|f| f.at);
         info!(changes = actions.len(), "configuration applied");
         self.publish(|running| {
             running.generation += 1;
@@ -388,6 +398,7 @@ impl Control {
         self.running.send_modify(|running| {
             let mut next = (**running).clone();
             next.plan = Arc::new(self.plan.clone());
+            next.text = Arc::clone(&self.text);
             next.peers = self.peers.iter().map(|(address, id)| (*id, *address)).collect();
             next.networks.clone_from(&self.networks);
             change(&mut next);
@@ -422,9 +433,10 @@ const DEFERRAL: Duration = Duration::from_secs(30);
 
 impl Running {
     /// The state before anything ran.
-    pub(super) fn new(plan: Plan, loaded_at: SystemTime) -> Self {
+    pub(super) fn new(plan: Plan, text: Arc<str>, loaded_at: SystemTime) -> Self {
         Self {
             plan: Arc::new(plan),
+            text,
             peers: BTreeMap::new(),
             networks: BTreeMap::new(),
             generation: 1,

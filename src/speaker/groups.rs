@@ -4,7 +4,7 @@ use super::rib_task::Live;
 use crate::export::{AddPath, Group, GroupId, GroupKey, Journal, NextHopRule, Params, Stats};
 use crate::net::Joined;
 use crate::policy::Reason;
-use crate::rib::{Changed, PeerId, Rib};
+use crate::rib::{Changed, DestId, PeerId, Rib};
 use crate::wire::Family;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -243,6 +243,12 @@ impl Groups {
     /// The group that a peer reads.
     pub fn of(&self, peer: PeerId, family: Family) -> Option<&Group> {
         Some(&self.groups.get(self.members.get(&(peer, family))?)?.group)
+    }
+
+    /// Whether a destination is announced to anybody.
+    pub fn advertises(&self, family: Family, dest: DestId) -> bool {
+        let groups = || self.groups.values().map(|e| &e.group);
+        groups().any(|g| g.key().family == family && g.members() > 0 && g.advertises(dest))
     }
 
     pub fn advertised(&self, peer: PeerId, family: Family) -> u64 {

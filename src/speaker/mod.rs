@@ -41,7 +41,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 use tokio::sync::{broadcast, mpsc, watch};
@@ -70,11 +70,12 @@ impl std::error::Error for StartError {
     }
 }
 
-/// Starts everything that `plan` asks for. `path` is where a reload reads from.
+/// Starts everything that the plan asks for; with it comes the text that it was made of. `path` is where a reload reads from.
 ///
 /// # Errors
 /// The operating system refuses threads. What can be lived without (a listener, the kernel) is reported in the log instead.
-pub async fn start(path: PathBuf, plan: Plan) -> Result<Handle, StartError> {
+pub async fn start(path: PathBuf, (plan, text): (Plan, String)) -> Result<Handle, StartError> {
+    let text: Arc<str> = text.into();
     let (to_rib, from_shards) = mpsc::channel(RIB_QUEUE);
     let (rib_commands, for_rib) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);
@@ -94,7 +95,7 @@ pub async fn start(path: PathBuf, plan: Plan) -> Result<Handle, StartError> {
     run_rib(task, from_shards, for_rib)?;
 
     let (orders, inbox) = mpsc::channel(COMMANDS);
-    let running = watch::Sender::new(Arc::new(Running::new(plan.clone(), wall_clock())));
+    let running = watch::Sender::new(Arc::new(Running::new(plan.clone(), Arc::clone(&text), wall_clock())));
     let shared = Arc::new(Shared {
         orders,
         shards,
@@ -118,10 +119,11 @@ pub async fn start(path: PathBuf, plan: Plan) -> Result<Handle, StartError> {
         networks: BTreeMap::new(),
         fallback: None,
         addresses: Vec::new(),
-        marker: restart::Marker::new(plan.api.socket.parent().unwrap_or(Path::new("/")), restart::boot_id()),
+        marker: restart::Marker::new(plan.api.socket.with_extension("restart"), restart::boot_id()),
         up: BTreeSet::new(),
         marker_failed: false,
         plan,
+        text,
     };
     control.begin().await;
     tokio::spawn(control.run(inbox));

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The file.
@@ -25,8 +25,8 @@ pub struct FormerLife {
 
 impl Marker {
     /// `boot` tells one boot of the machine from another: after a reboot the kernel's routes are gone, and this is no restart.
-    pub fn new(folder: &Path, boot: String) -> Self {
-        Self { path: folder.join("restart-state"), boot }
+    pub fn new(path: PathBuf, boot: String) -> Self {
+        Self { path, boot }
     }
 
     /// The former life, if it ended in this boot no longer than `within` before `uptime` (of the machine).
@@ -82,14 +82,15 @@ mod tests {
     #[test]
     fn a_former_life_is_remembered_for_the_restart_time_and_in_the_same_boot_only() {
         let folder = tempfile::tempdir().expect("a folder");
-        let marker = Marker::new(folder.path(), "boot-a".to_owned());
+        let path = folder.path().join("kubgp.restart");
+        let marker = Marker::new(path.clone(), "boot-a".to_owned());
         assert_eq!(marker.read(seconds(10), seconds(120)), None, "a first start");
         let peers: BTreeSet<IpAddr> = ["192.0.2.1", "2001:db8::1"].iter().map(|a| a.parse().expect("an address")).collect();
         marker.write(seconds(100), &peers).expect("written");
         assert_eq!(marker.read(seconds(160), seconds(120)), Some(FormerLife { peers }));
         assert_eq!(marker.read(seconds(221), seconds(120)), None, "too long ago");
         assert_eq!(marker.read(seconds(99), seconds(120)), None, "the machine's uptime went back: another boot");
-        assert_eq!(Marker::new(folder.path(), "boot-b".to_owned()).read(seconds(160), seconds(120)), None, "rebooted");
+        assert_eq!(Marker::new(path, "boot-b".to_owned()).read(seconds(160), seconds(120)), None, "rebooted");
         marker.remove();
         assert_eq!(marker.read(seconds(160), seconds(120)), None, "stopped for good");
     }

@@ -56,8 +56,10 @@ pub struct Live {
     pub negotiated: Arc<Negotiated>,
     pub rules: Arc<Rules>,
     pub kind: PeerKind,
+    /// Families in which End-of-RIB came.
+    pub eor_received: FamilySet,
     /// Families whose prefix limit has been reported.
-    limit_hit: FamilySet,
+    pub limit_hit: FamilySet,
 }
 
 /// Counters of the turns.
@@ -293,8 +295,15 @@ impl RibState {
         self.rib.sweep_stale(up.peer, swept);
         let restarting = up.negotiated.gr.is_some_and(|gr| gr.restarting);
         self.deferral.up(up.peer, info.addr, if restarting { FamilySet::NONE } else { end_of_rib });
-        let live =
-            Live { shard: up.shard, session: up.session, negotiated: up.negotiated, rules: up.rules, kind, limit_hit: FamilySet::NONE };
+        let live = Live {
+            shard: up.shard,
+            session: up.session,
+            negotiated: up.negotiated,
+            rules: up.rules,
+            kind,
+            eor_received: FamilySet::NONE,
+            limit_hit: FamilySet::NONE,
+        };
         self.groups.join(up.peer, &live);
         self.live.insert(up.peer, live);
     }
@@ -307,6 +316,9 @@ impl RibState {
                 Item::Announce { family, attrs, filtered, nlri } => self.announce(peer, (family, &nlri), &attrs, filtered),
                 Item::Withdraw { family, nlri } => self.rib.withdraw(peer, family, &nlri),
                 Item::EndOfRib(family) => {
+                    if let Some(live) = self.live.get_mut(&peer) {
+                        live.eor_received.insert(family);
+                    }
                     self.rib.end_of_rib(peer, family);
                     self.grace.end_of_rib(peer, family);
                     self.deferral.end_of_rib(peer, family);
