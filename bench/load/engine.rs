@@ -1,6 +1,6 @@
 //! Many BGP clients in one thread: sockets, handshakes, and what each receiver holds.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -19,6 +19,12 @@ use crate::wire;
 const HOLD_SECONDS: u16 = 90;
 /// Pause before a refused or closed connection is tried again.
 const RETRY: Duration = Duration::from_millis(250);
+/// Pause before a connection that nobody took is tried again: another one for each client, as with real nodes, because
+/// retries in step would meet a short listen backlog in step.
+const STAGGER: Duration = Duration::from_millis(1009);
+/// How long a connection may take, and how long the handshake on it.
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+const OPEN_LIMIT: Duration = Duration::from_secs(10);
 /// What a slow receiver reads per second.
 const SLOW_BYTES: usize = 1000;
 
@@ -48,7 +54,8 @@ pub struct Engine {
     events: Events,
     scratch: Vec<u8>,
     clients: Vec<Client>,
-    waiting: VecDeque<(Instant, usize)>,
+    /// When which client dials, or gives up what it has dialled.
+    timers: BTreeSet<(Instant, usize)>,
     wanted: Holdings,
     next_keepalive: Instant,
     next_trickle: Instant,
@@ -63,6 +70,8 @@ struct Client {
     own: Holdings,
     done: bool,
     slow: bool,
+    is_waiting: bool,
+    dialled: Instant,
     /// What to send as soon as the session is up.
     greeting: Option<Arc<[u8]>>,
 }
@@ -79,6 +88,8 @@ impl Engine {
                 own: if shape.is_receiver(client) { Holdings::of_owners(&shape, |owner| owner == client) } else { Holdings::default() },
                 done: false,
                 slow: false,
+                is_waiting: false,
+                dialled: Instant::now(),
                 greeting: None,
             })
             .collect();
@@ -97,7 +108,7 @@ impl Engine {
             events: Events::with_capacity(8192),
             scratch: vec![0; 1 << 18],
             clients,
-            waiting: VecDeque::new(),
+            timers: BTreeSet::new(),
             next_keepalive: Instant::now() + Duration::from_secs(u64::from(HOLD_SECONDS / 3)),
             next_trickle: Instant::now(),
         })
@@ -106,7 +117,8 @@ impl Engine {
     /// Starts a session; the connection is retried until it is up. `greeting` follows the handshake at once.
     pub fn connect(&mut self, client: usize, greeting: Option<Arc<[u8]>>) {
         self.clients[client].greeting = greeting;
-        self.waiting.push_back((Instant::now(), client));
+        self.clients[client].is_waiting = true;
+        self.timers.insert((Instant::now(), client));
     }
 
     /// This client reads next to nothing from now on.
@@ -142,7 +154,8 @@ impl Engine {
 
     /// Sessions that are being set up.
     pub fn pending(&self) -> usize {
-        self.waiting.len() + self.clients.iter().filter(|client| matches!(client.state, State::Connecting | State::OpenSent)).count()
+        let dialling = |client: &&Client| matches!(client.state, State::Connecting | State::OpenSent) || client.is_waiting;
+        self.clients.iter().filter(dialling).count()
     }
 
     pub fn is_done(&self, client: usize) -> bool {
@@ -158,7 +171,7 @@ impl Engine {
     pub fn turn(&mut self, deadline: Instant) -> io::Result<()> {
         let now = Instant::now();
         let mut wake = deadline.min(self.next_keepalive).min(self.next_trickle);
-        if let Some((at, _)) = self.waiting.front() {
+        if let Some((at, _)) = self.timers.first() {
             wake = wake.min(*at);
         }
         match self.poll.poll(&mut self.events, Some(wake.saturating_duration_since(now))) {
@@ -179,11 +192,18 @@ impl Engine {
     }
 
     fn run_timers(&mut self, now: Instant) -> io::Result<()> {
-        while let Some(&(at, client)) = self.waiting.front()
+        while let Some(&(at, client)) = self.timers.first()
             && at <= now
         {
-            self.waiting.pop_front();
-            self.dial(client)?;
+            self.timers.pop_first();
+            let dialled = self.clients[client].dialled;
+            match self.clients[client].state {
+                State::Idle if self.clients[client].is_waiting => self.dial(client)?,
+                State::Connecting if now >= dialled + CONNECT_LIMIT => self.failed(client),
+                State::OpenSent if now >= dialled + OPEN_LIMIT => self.failed(client),
+                State::OpenSent => drop(self.timers.insert((dialled + OPEN_LIMIT, client))),
+                _ => {}
+            }
         }
         if now >= self.next_keepalive {
             self.next_keepalive = now + Duration::from_secs(u64::from(HOLD_SECONDS / 3));
@@ -220,6 +240,9 @@ impl Engine {
         let own = &mut self.clients[client];
         own.stream = Some(stream);
         own.state = State::Connecting;
+        own.is_waiting = false;
+        own.dialled = Instant::now();
+        self.timers.insert((own.dialled + CONNECT_LIMIT, client));
         Ok(())
     }
 
@@ -340,7 +363,9 @@ impl Engine {
             State::Established => self.lost += 1,
             State::Connecting | State::OpenSent => {
                 self.retries += 1;
-                self.waiting.push_back((Instant::now() + RETRY, client));
+                let stagger = STAGGER / 1009 * (client as u32 * 571 % 1009);
+                self.clients[client].is_waiting = true;
+                self.timers.insert((Instant::now() + RETRY + stagger, client));
             }
         }
         self.forget(client);

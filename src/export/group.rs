@@ -99,7 +99,8 @@ impl Group {
         self.publish(rib)
     }
 
-    /// Walks 4096 more destinations of the tables, for a new group. True when there is nothing left to walk.
+    /// Walks 4096 more destinations of the tables: to be called in each turn while the group is not complete. True when there is
+    /// nothing left to walk.
     pub fn build_step(&mut self, rib: &mut Rib) -> bool {
         if self.build.is_some() {
             let ids: Vec<DestId> = rib.dump(self.family(), &mut self.build).map(|dest| dest.id()).collect();
@@ -131,7 +132,8 @@ impl Group {
     }
 
     /// A peer becomes a member, read by a shard. The cursor is for [`View::attach`](super::View::attach) there. `rib` must know
-    /// the peer. Members that join without a publish between them share the work.
+    /// the peer. Members that join without a publish between them share the work. [`is_complete`](Self::is_complete) may be
+    /// false afterwards: routes that name the new member as their originator are looked at again.
     pub fn join(&mut self, peer: PeerId, shard: usize, rib: &Rib) -> Cursor {
         let again = rib.peer(peer).and_then(|info| self.originators.learn(info.router_id, peer));
         if again.is_some_and(|old| old == PeerId::LOCAL || self.log.excludes(old)) {
@@ -160,7 +162,8 @@ impl Group {
     }
 
     /// Withdraws for a member that moves to `new`, to be sent after its last message from this group and before its first one
-    /// from that: what it may hold and does not get there. `new` should be complete. Both groups must have the same family, and
+    /// from that: what it may hold and does not get there. Its cursor must be [retired](Cursor::retire) by now, since what it read
+    /// here later would stay with it; the new cursor [follows](Cursor::follow) it. `new` should be complete. Both groups must have the same family, and
     /// add-path both or neither.
     pub fn farewell(&self, new: &Self, peer: PeerId, rib: &Rib) -> Vec<Bytes> {
         let add_path = self.packer.sends_path_ids();
@@ -304,6 +307,7 @@ impl Group {
         self.packer.key().family
     }
 
+    /// Whether the walk over the tables is done.
     pub fn is_complete(&self) -> bool {
         self.build.is_none()
     }

@@ -224,8 +224,9 @@ impl View {
         cursor.attached.store(true, Ordering::Release);
     }
 
-    /// Tells the group how far the members of this shard are: the [`need`](Cursor::need) of all attached cursors. To be called
-    /// after a pass over them, also with none.
+    /// Tells the group how far the members of this shard are: the [`need`](Cursor::need) of all attached cursors at this moment,
+    /// those included that were attached during a pass over the others: who is left out loses withdraws. To be called after a
+    /// pass, also with no members.
     pub fn publish(&self, needs: impl IntoIterator<Item = u64>) {
         let least = needs.into_iter().min().unwrap_or(u64::MAX);
         self.journal.shards[self.shard].need.store(least, Ordering::Release);
@@ -265,5 +266,46 @@ impl View {
             Some(window) => (&window.chunks[window.chunks.partition_point(|c| c.number < next)..], window.numbers.end),
             None => (&[], next),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_costs_16_octets_beside_its_bytes() {
+        assert_eq!(size_of::<Frame>(), 16);
+    }
+
+    #[test]
+    fn a_member_reads_one_piece_unless_the_chunk_names_it() {
+        let frame = |end, audience| Frame { end, audience };
+        let frames = [
+            frame(10, Audience::All),
+            frame(20, Audience::AllBut(PeerId(1), NOBODY)),
+            frame(30, Audience::AllBut(PeerId(2), NOBODY)),
+            frame(40, Audience::All),
+            frame(50, Audience::Only(PeerId(1))),
+        ];
+        let special = [PeerId(1), PeerId(2)].into();
+        let chunk = Chunk { number: 5, bytes: [0; 50].into(), frames: frames.into(), special, updates: 20, exceptions: 40 };
+        let pieces = |peer: u32, floor: u64| {
+            let mut at = 0;
+            let mut found = Vec::new();
+            while let Some(span) = chunk.span(PeerId(peer), floor, at) {
+                at = span.end as u32;
+                found.push((span.start, span.end));
+            }
+            found
+        };
+        assert_eq!(pieces(9, 0), [(0, 40)]);
+        assert_eq!(pieces(9, 6), [(20, 40)]);
+        assert_eq!(pieces(1, 0), [(0, 10), (20, 50)]);
+        assert_eq!(pieces(1, 6), [(20, 40)]);
+        assert_eq!(pieces(2, 0), [(0, 20), (30, 40)]);
+        assert_eq!(chunk.span(PeerId(2), 0, 33), Some(33..40));
+        assert!(chunk.is_boundary(20) && !chunk.is_boundary(21));
+        assert_eq!((chunk.message_end(21), chunk.messages(5, 30), chunk.messages(10, 29)), (30, 3, 1));
     }
 }

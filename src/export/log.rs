@@ -138,12 +138,9 @@ impl Log {
     /// Encodes what was staged as new chunks. False when there was nothing.
     pub fn publish(&mut self, packer: &mut Packer, nlri: NlriOf<'_>) -> bool {
         let keys = std::mem::take(&mut self.staged);
-        let mut number = self.journal.tail();
-        let mut new = Vec::new();
-        for builder in self.pack(keys, usize::MAX, packer, nlri) {
-            new.push(self.install(builder, number, packer, nlri));
-            number += 1;
-        }
+        let packed = self.pack(keys, usize::MAX, packer, nlri);
+        let new: Vec<Chunk> =
+            (self.journal.tail()..).zip(packed).map(|(number, builder)| self.install(builder, number, packer, nlri)).collect();
         let published = !new.is_empty();
         let gone = std::mem::take(&mut self.gone);
         if published || !gone.is_empty() {

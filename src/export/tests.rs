@@ -3,6 +3,7 @@
 mod groups;
 mod invariant;
 mod packing;
+mod threads;
 
 use super::key::{AddPath, GroupKey, NextHopMode, NextHopRule};
 use crate::policy::{Chain, PeerKind};

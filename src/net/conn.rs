@@ -9,11 +9,36 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+/// What a connection writes to.
+pub trait Stream {
+    /// Takes what fits.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it is full; anything else says that it is broken.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// As [`Self::try_write`], from several pieces.
+    ///
+    /// # Errors
+    /// As [`Self::try_write`].
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
+impl Stream for TcpStream {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Self::try_write(self, bytes)
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Self::try_write_vectored(self, slices)
+    }
+}
+
 /// An open connection and its control messages (OPEN, KEEPALIVE, NOTIFICATION, ROUTE-REFRESH, End-of-RIB), which go out between
 /// UPDATEs.
-pub struct Conn {
+pub struct Conn<S = TcpStream> {
     pub id: ConnId,
-    pub stream: Rc<TcpStream>,
+    pub stream: Rc<S>,
     control: VecDeque<Bytes>,
     /// Bytes of the first control message that are written already.
     written: usize,
@@ -23,8 +48,8 @@ pub struct Conn {
     pub blocked: bool,
 }
 
-impl Conn {
-    pub fn new(id: ConnId, stream: TcpStream) -> Self {
+impl<S: Stream> Conn<S> {
+    pub fn new(id: ConnId, stream: S) -> Self {
         Self { id, stream: Rc::new(stream), control: VecDeque::new(), written: 0, sent: 0, blocked: false }
     }
 
@@ -75,6 +100,12 @@ impl Conn {
         Ok(completed)
     }
 
+    /// What is left of the control messages.
+    pub fn rest(&self) -> impl Iterator<Item = &[u8]> {
+        let skip = |(i, message): (usize, _)| &Bytes::as_ref(message)[if i == 0 { self.written } else { 0 }..];
+        self.control.iter().enumerate().map(skip)
+    }
+
     /// Writes from `slices`; `Ok(0)` says that the socket is full.
     ///
     /// # Errors
@@ -97,16 +128,16 @@ impl Conn {
     pub fn take_sent(&mut self) -> u64 {
         std::mem::take(&mut self.sent)
     }
+}
 
+impl Conn {
     /// Ends the connection after its last control messages: writes them, closes the sending side and waits for the peer's end,
     /// since a reset would destroy the NOTIFICATION on its way (RFC 4271 6 leaves the method open). Bounded by [`LINGER`].
     pub async fn finish(self) {
+        let messages: Vec<u8> = self.rest().flatten().copied().collect();
         let Ok(mut stream) = Rc::try_unwrap(self.stream) else { return };
-        let written = self.written;
         let last = async {
-            for (i, message) in self.control.iter().enumerate() {
-                stream.write_all(&message[if i == 0 { written } else { 0 }..]).await?;
-            }
+            stream.write_all(&messages).await?;
             stream.shutdown().await?;
             // What still comes in is of no interest, and a peer that floods must not keep us here.
             let mut sink = [0; 4096];

@@ -3,22 +3,25 @@
 use super::fib_feed::FibFeed;
 use super::handle::{HandleError, Running, Shared};
 use super::listen::Listening;
+use super::restart::{self, Marker};
 use super::rib_task::RibCommand;
 use super::sessions::{self, Context};
 use super::{kernel, shard_of};
+use crate::config::file::GracefulRestartMode;
 use crate::config::plan::{DynamicPlan, NetworkPlan, PeerPlan, Plan};
 use crate::config::{self, Action, diff};
 use crate::fib;
-use crate::net::{Command, Keys, Password, PeerIds, RangeConfig};
+use crate::net::{Command, Keys, Password, PeerChange, PeerEvent, PeerIds, RangeConfig};
 use crate::rib::PeerId;
-use crate::session::StopReason;
+use crate::session::{State, StopReason};
 use crate::wire::attr::AttrSet;
 use ipnet::IpNet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
@@ -81,12 +84,18 @@ pub struct Control {
     /// The configuration to go back to, and when.
     pub(super) fallback: Option<Fallback>,
     pub(super) addresses: Vec<(u32, IpAddr)>,
+    pub(super) marker: Marker,
+    /// Peers whose sessions are established, for the next life.
+    pub(super) up: BTreeSet<IpAddr>,
+    /// The marker could not be written, which has been said.
+    pub(super) marker_failed: bool,
 }
 
 impl Control {
     /// Runs until it is told to stop.
     pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
-        let mut scan = tokio::time::interval(ADDRESS_SCAN);
+        let mut events = self.shared.events.subscribe();
+        let mut scan = tokio::time::interval(SCAN);
         scan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let fallback = self.fallback.as_ref().map(|f| f.at);
@@ -100,7 +109,11 @@ impl Control {
                     Some(order) => self.obey(order).await,
                     None => return,
                 },
-                _ = scan.tick() => self.scan_addresses().await,
+                _ = scan.tick() => {
+                    self.scan_addresses().await;
+                    self.mark();
+                }
+                event = events.recv() => self.follow(event).await,
                 () = until(fallback) => {
                     warn!("the configuration was not confirmed in time: the former one comes back");
                     let _ = self.rollback().await;
@@ -122,6 +135,10 @@ impl Control {
     /// Takes the first Plan: everything is new.
     pub async fn begin(&mut self) {
         let plan = self.plan.clone();
+        if !self.begin_restart().await {
+            // What an earlier life left in the kernel and nobody will select again.
+            self.tell_rib(RibCommand::SweepKernel).await;
+        }
         self.scan_addresses().await;
         self.listening.set_keys(&self.keys());
         self.listening.open(&plan.listeners, &self.shared.shards);
@@ -131,6 +148,18 @@ impl Control {
         self.send_ranges().await;
         self.originate(plan.networks.values()).await;
         self.publish(|_| {});
+    }
+
+    /// After a restart of ours route selection waits for the peers that were up (RFC 4724 4.1). True if it is one.
+    async fn begin_restart(&mut self) -> bool {
+        let sessions = self.plan.peers.values().map(|p| &p.session).chain(self.plan.dynamic.values().map(|d| &d.session));
+        let ours = sessions.map(|s| s.graceful_restart).filter(|g| g.mode == GracefulRestartMode::Full);
+        let Some(time) = ours.map(|g| g.time).max() else { return false };
+        let Some(former) = self.marker.read(restart::uptime(), time) else { return false };
+        info!(peers = former.peers.len(), "restarted: kernel routes stay, route selection waits for the peers that were up");
+        self.context.restart_until = Some(super::now() + DEFERRAL);
+        self.tell_rib(RibCommand::Defer { expected: former.peers.into_iter().collect(), time: DEFERRAL }).await;
+        true
     }
 
     async fn reload(&mut self, reload: Reload) -> Result<ReloadOutcome, HandleError> {
@@ -314,8 +343,41 @@ impl Control {
         }
     }
 
+    /// Keeps the list of peers that are up.
+    async fn follow(&mut self, event: Result<PeerEvent, RecvError>) {
+        match event {
+            Ok(PeerEvent { remote, what: PeerChange::State { to: State::Established, .. }, .. }) => _ = self.up.insert(remote),
+            Ok(PeerEvent { remote, what: PeerChange::State { .. }, .. }) => _ = self.up.remove(&remote),
+            Ok(PeerEvent { what: PeerChange::PrefixLimit { .. }, .. }) => {}
+            Err(RecvError::Lagged(_)) => {
+                let mut up = BTreeSet::new();
+                for shard in &self.shared.shards {
+                    let peers = shard.snapshot().await;
+                    up.extend(peers.iter().filter(|p| p.status.state == State::Established).map(|p| p.remote.ip()));
+                }
+                self.up = up;
+            }
+            Err(RecvError::Closed) => {}
+        }
+    }
+
+    fn mark(&mut self) {
+        let written = self.marker.write(restart::uptime(), &self.up);
+        if let Err(e) = &written
+            && !self.marker_failed
+        {
+            warn!(error = %e, "the restart state cannot be written: after a restart peers will drop our routes until we are back");
+        }
+        self.marker_failed = written.is_err();
+    }
+
     async fn stop(&mut self) {
         let graceful = self.plan.keeps_routes_on_stop();
+        if graceful {
+            self.mark();
+        } else {
+            self.marker.remove();
+        }
         self.listening.close_all();
         let reason = if graceful { StopReason::GracefulClose } else { StopReason::AdminDown(None) };
         let mut ends = Vec::new();
@@ -365,8 +427,10 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-/// How often our own addresses are compared with what the RIB knows.
-const ADDRESS_SCAN: Duration = Duration::from_secs(5);
+/// How often our own addresses are compared with what the RIB knows, and how old the restart state can be.
+const SCAN: Duration = Duration::from_secs(5);
+/// How long route selection waits after a restart of ours, at the most.
+const DEFERRAL: Duration = Duration::from_secs(30);
 
 impl Running {
     /// The state before anything ran.

@@ -16,20 +16,20 @@ mod kernel;
 mod listen;
 pub mod logging;
 mod mounted;
+mod restart;
 mod rib_task;
 mod sessions;
 
 pub use control::{NetworkChange, Reload, ReloadOutcome};
 pub use grace::{Deferral, Grace};
-pub use groups::Groups;
+pub use groups::{ForShard, Groups, Upkeep};
 pub use handle::{Handle, HandleError, Running};
-pub use rib_task::{Live, RibState, Turns};
+pub use rib_task::{Expired, Heard, Live, Overrun, RibState, Turns};
 
 use crate::config::file::Install as InstallWord;
 use crate::config::{LocalHost, Plan};
 use crate::net::{Links, PeerIds, ShardHandle};
 use crate::rib::{self, Rib};
-use crate::wire::FamilySet;
 use arc_swap::ArcSwapOption;
 use control::Control;
 use fib_feed::FibFeed;
@@ -37,7 +37,7 @@ use handle::Shared;
 use listen::Listening;
 use rib_task::{RibCommand, RibTask};
 use sessions::Context;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -107,7 +107,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String)) -> Result<Handle
         path,
         started: (now(), wall_clock()),
     });
-    let context = Context { router: plan.router, hostname: hostname(), restarting: false, forwarding: FamilySet::NONE, seed };
+    let context = Context { router: plan.router, hostname: hostname(), restart_until: None, seed };
     let mut control = Control {
         shared: Arc::clone(&shared),
         running,
@@ -120,6 +120,9 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String)) -> Result<Handle
         networks: BTreeMap::new(),
         fallback: None,
         addresses: Vec::new(),
+        marker: restart::Marker::new(plan.api.socket.with_extension("restart"), restart::boot_id()),
+        up: BTreeSet::new(),
+        marker_failed: false,
         plan,
         text,
     };

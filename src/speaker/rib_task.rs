@@ -3,7 +3,7 @@
 
 use super::fib_feed::FibFeed;
 use super::grace::{Deferral, Grace};
-use super::groups::Groups;
+use super::groups::{Groups, Retiring};
 use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, PeerChange, PeerEvent, Rules, ShardHandle, Up};
 use crate::policy::{PeerKind, Reason};
 use crate::rib::{Changed, PeerId, PeerInfo, Resolution, Rib};
@@ -28,15 +28,15 @@ pub enum RibCommand {
     Addresses(Vec<(u32, IpAddr)>),
     /// Another kernel side: it is told everything.
     Fib(FibFeed),
+    /// Kernel routes of a former life go.
+    SweepKernel,
     /// Reads, or in slices dumps, the tables between two turns.
     Inspect(Box<dyn FnOnce(&mut RibState) + Send>),
     /// We have just restarted: selection waits for these peers (RFC 4724 4.1).
     Defer {
-        expected: Vec<PeerId>,
+        expected: Vec<IpAddr>,
         time: Duration,
     },
-    /// A peer that selection waits for cannot be reached.
-    Unreachable(PeerId),
 }
 
 /// The tables and what hangs on them; [`RibCommand::Inspect`] sees it whole.
@@ -97,6 +97,34 @@ impl Turns {
     }
 }
 
+/// What came of a message of a shard.
+pub struct Heard {
+    /// How many prefixes it was about.
+    pub weight: usize,
+    /// A refresh can go on: shards must look although nothing was published.
+    pub refreshed: bool,
+    pub overrun: Option<Overrun>,
+}
+
+/// A peer has more prefixes than it may, which is new; its session ends where there is a `reason`.
+pub struct Overrun {
+    pub shard: usize,
+    pub peer: PeerId,
+    pub remote: IpAddr,
+    pub family: Family,
+    pub limit: u32,
+    pub action: LimitAction,
+    pub reason: Option<StopReason>,
+}
+
+/// What fell due.
+pub struct Expired {
+    /// Stale routes that are gone.
+    pub swept: Vec<(PeerId, Family)>,
+    /// The wait after our own restart is over.
+    pub selection_begins: bool,
+}
+
 /// The task itself.
 pub struct RibTask {
     state: RibState,
@@ -111,23 +139,14 @@ pub struct RibTask {
 
 impl RibTask {
     pub fn new(rib: Rib, shards: Vec<ShardHandle>, fib: FibFeed, events: broadcast::Sender<PeerEvent>) -> Self {
-        let state = RibState {
-            rib,
-            groups: Groups::new(shards.len()),
-            grace: Grace::default(),
-            deferral: Deferral::none(),
-            live: BTreeMap::new(),
-            turns: Turns::default(),
-            changes: broadcast::Sender::new(CHANGES),
-        };
-        Self { state, shards, fib, events, refreshed: false, sweep_kernel: false }
+        Self { state: RibState::new(rib, shards.len()), shards, fib, events, refreshed: false, sweep_kernel: false }
     }
 
     /// Runs until both channels are closed.
     pub async fn run(mut self, mut from_shards: mpsc::Receiver<FromShard>, mut commands: mpsc::Receiver<RibCommand>) {
         let mut batch = Vec::new();
         loop {
-            let deadline = self.next_deadline();
+            let deadline = self.state.next_deadline();
             let building = self.state.groups.is_building();
             tokio::select! {
                 biased;
@@ -178,8 +197,11 @@ impl RibTask {
             }
         }
         wake |= state.groups.build(&mut state.rib);
-        for out in state.groups.take_joins(&state.rib, at) {
+        for out in state.groups.take_joins(&state.rib) {
             self.shards[out.shard].send(Command::Joined(Box::new(out.joined))).await;
+        }
+        for Retiring { shard, peer, session, family } in state.groups.take_retiring() {
+            self.shards[shard].send(Command::Retire { peer, session, family }).await;
         }
         for (shard, journal, need) in state.groups.maintain(&mut state.rib, at).laggards {
             self.shards[shard].send(Command::ResetLaggards { journal, need }).await;
@@ -195,147 +217,32 @@ impl RibTask {
 
     /// Returns how many prefixes it was about.
     async fn hear(&mut self, message: FromShard, at: Instant) -> usize {
-        match message {
-            FromShard::Up(up) => self.up(*up, at),
-            FromShard::Routes { peer, items } => return self.routes(peer, items).await,
-            FromShard::Down { peer, down } => self.down(peer, &down, at),
-            FromShard::Rules { peer, rules } => self.set_rules(peer, rules),
-            FromShard::AskClean { peer, family } => {
-                self.state.groups.refresh(&self.state.rib, peer, family);
-                self.refreshed = true;
-            }
-            FromShard::Gone { peer } => self.gone(peer, at),
-        }
-        1
-    }
-
-    fn up(&mut self, up: Up, at: Instant) {
-        let state = &mut self.state;
-        let kind = up.rules.kind(&up.negotiated);
-        let end_of_rib = if up.negotiated.gr.is_some() { up.negotiated.families } else { FamilySet::NONE };
-        let info = PeerInfo {
-            addr: up.negotiated.remote_addr.ip(),
-            asn: up.negotiated.remote_as,
-            router_id: up.negotiated.remote_id,
-            kind,
-            end_of_rib,
-        };
-        state.rib.peer_up(up.peer, info);
-        let swept = state.grace.back(up.peer, up.negotiated.stale_kept(), at);
-        state.rib.sweep_stale(up.peer, swept);
-        let restarting = up.negotiated.gr.is_some_and(|gr| gr.restarting);
-        state.deferral.up(up.peer, if restarting { FamilySet::NONE } else { end_of_rib });
-        let live = Live {
-            shard: up.shard,
-            session: up.session,
-            negotiated: up.negotiated,
-            rules: up.rules,
-            kind,
-            eor_received: FamilySet::NONE,
-            limit_hit: FamilySet::NONE,
-        };
-        state.groups.join(up.peer, &live);
-        state.live.insert(up.peer, live);
-    }
-
-    async fn routes(&mut self, peer: PeerId, items: Vec<Item>) -> usize {
-        let state = &mut self.state;
-        let mut weight = 0;
-        for item in items {
-            weight += item.weight();
-            match item {
-                Item::Announce { family, attrs, filtered, nlri } => state.announce(peer, (family, &nlri), &attrs, filtered),
-                Item::Withdraw { family, nlri } => state.rib.withdraw(peer, family, &nlri),
-                Item::EndOfRib(family) => {
-                    if let Some(live) = state.live.get_mut(&peer) {
-                        live.eor_received.insert(family);
-                    }
-                    state.rib.end_of_rib(peer, family);
-                    state.grace.end_of_rib(peer, family);
-                    state.deferral.end_of_rib(peer, family);
-                }
-                // One that comes at the wrong time is ignored (RFC 7313 4).
-                Item::BeginRefresh(family) => _ = state.rib.begin_refresh(peer, family),
-                Item::EndRefresh(family) => _ = state.rib.end_refresh(peer, family),
-            }
-        }
-        self.enforce_limit(peer).await;
-        weight
-    }
-
-    /// Reacts once to a peer that has more prefixes than it may (RFC 4486 4).
-    async fn enforce_limit(&mut self, peer: PeerId) {
-        let state = &mut self.state;
-        let Some(live) = state.live.get_mut(&peer) else { return };
-        let Some(MaxPrefixes { limit, action }) = live.rules.max_prefixes else { return };
-        for family in live.negotiated.families.iter() {
-            if state.rib.counters(peer, family).received <= limit || live.limit_hit.contains(family) {
-                continue;
-            }
-            live.limit_hit.insert(family);
-            warn!(peer = %live.negotiated.remote_addr.ip(), %family, limit, ?action, "the peer has more prefixes than it may");
-            let (remote, what) = (live.negotiated.remote_addr.ip(), PeerChange::PrefixLimit { family, limit });
+        let heard = self.state.hear(message, at);
+        self.refreshed |= heard.refreshed;
+        if let Some(Overrun { shard, peer, remote, family, limit, action, reason }) = heard.overrun {
+            warn!(peer = %remote, %family, limit, ?action, "the peer has more prefixes than it may");
             // Without a listener there is nobody to tell.
-            let _ = self.events.send(PeerEvent { peer, remote, what });
-            let restart_after = match action {
-                LimitAction::Warn | LimitAction::Drop => continue,
-                LimitAction::Shutdown => None,
-                LimitAction::Restart(after) => Some(after),
-            };
-            let reason = StopReason::MaxPrefix { family, limit, restart_after };
-            self.shards[live.shard].send(Command::Stop { peer, reason }).await;
-            return;
+            let _ = self.events.send(PeerEvent { peer, remote, what: PeerChange::PrefixLimit { family, limit } });
+            if let Some(reason) = reason {
+                self.shards[shard].send(Command::Stop { peer, reason }).await;
+            }
         }
-    }
-
-    fn down(&mut self, peer: PeerId, down: &Down, at: Instant) {
-        let state = &mut self.state;
-        state.live.remove(&peer);
-        state.groups.leave(peer, at);
-        state.rib.peer_down(peer, down.retain);
-        state.grace.lost(peer, down.retain, (down.restart_time, down.stale_time), at);
-        state.deferral.down(peer);
-    }
-
-    fn gone(&mut self, peer: PeerId, at: Instant) {
-        let state = &mut self.state;
-        state.live.remove(&peer);
-        state.groups.leave(peer, at);
-        state.rib.peer_down(peer, FamilySet::NONE);
-        state.grace.forget(peer);
-        state.deferral.down(peer);
-    }
-
-    fn set_rules(&mut self, peer: PeerId, rules: Arc<Rules>) {
-        let state = &mut self.state;
-        let Some(live) = state.live.get_mut(&peer) else { return };
-        live.kind = rules.kind(&live.negotiated);
-        live.rules = rules;
-        live.limit_hit = FamilySet::NONE;
-        if state.rib.set_kind(peer, live.kind) {
-            // Its routes go to others now than before.
-            state.groups.rebuild();
-        }
-        state.groups.change(peer, live);
+        heard.weight
     }
 
     /// What fell due on the clock.
     async fn expire(&mut self, at: Instant) {
-        let state = &mut self.state;
-        for (peer, family) in state.grace.expired(at) {
+        let expired = self.state.expire(at);
+        for (peer, family) in expired.swept {
             debug!(?peer, %family, "stale routes go: the peer did not send them again in time");
-            state.rib.sweep_stale(peer, FamilySet::from_iter([family]));
         }
-        if state.deferral.finished(at) {
-            info!("route selection begins");
-            Family::ALL.into_iter().for_each(|f| state.rib.set_deferred(f, false));
-            state.groups.set_deferred(false);
+        if expired.selection_begins {
+            info!("the restart is over: route selection begins");
             self.sweep_kernel = true;
+            for shard in &self.shards {
+                shard.send(Command::EndRestart).await;
+            }
         }
-    }
-
-    fn next_deadline(&self) -> Option<Instant> {
-        [self.state.grace.next(), self.state.deferral.deadline(), self.state.groups.next_deadline()].into_iter().flatten().min()
     }
 
     async fn obey(&mut self, command: RibCommand) {
@@ -359,18 +266,27 @@ impl RibTask {
                 feed.sync_all(&state.rib);
                 self.fib = feed;
             }
+            RibCommand::SweepKernel => self.sweep_kernel = true,
             RibCommand::Inspect(look) => look(state),
-            RibCommand::Defer { expected, time } => {
-                state.deferral = Deferral::new(expected, time, now());
-                Family::ALL.into_iter().for_each(|f| state.rib.set_deferred(f, true));
-                state.groups.set_deferred(true);
-            }
-            RibCommand::Unreachable(peer) => state.deferral.down(peer),
+            RibCommand::Defer { expected, time } => state.defer(expected, time, now()),
         }
     }
 }
 
 impl RibState {
+    /// Empty tables for `shards` shards.
+    pub fn new(rib: Rib, shards: usize) -> Self {
+        Self {
+            rib,
+            groups: Groups::new(shards),
+            grace: Grace::default(),
+            deferral: Deferral::none(),
+            live: BTreeMap::new(),
+            turns: Turns::default(),
+            changes: broadcast::Sender::new(CHANGES),
+        }
+    }
+
     /// Tells who listens which prefixes changed; their destinations are still there.
     fn tell(&self, family: Family, changed: &Changed) {
         if self.changes.receiver_count() > 0 {
@@ -378,6 +294,150 @@ impl RibState {
             // The last listener may have gone meanwhile.
             let _ = self.changes.send(prefixes.collect());
         }
+    }
+
+    /// Takes one message of a shard into the tables; decided and published is later.
+    pub fn hear(&mut self, message: FromShard, at: Instant) -> Heard {
+        let mut heard = Heard { weight: 1, refreshed: false, overrun: None };
+        match message {
+            FromShard::Up(up) => self.up(*up, at),
+            FromShard::Routes { peer, items } => {
+                heard.weight = self.routes(peer, items);
+                heard.overrun = self.enforce_limit(peer);
+            }
+            FromShard::Down { peer, down } => self.down(peer, &down, at),
+            FromShard::Rules { peer, rules } => self.set_rules(peer, rules),
+            FromShard::AskClean { peer, family } => {
+                self.groups.refresh(&self.rib, peer, family);
+                heard.refreshed = true;
+            }
+            FromShard::Unreachable { address } => self.deferral.unreachable(address),
+            FromShard::Retired { peer, session, family } => self.groups.retired((peer, family), session, &self.rib, at),
+            FromShard::Gone { peer } => self.gone(peer, at),
+        }
+        heard
+    }
+
+    fn up(&mut self, up: Up, at: Instant) {
+        let kind = up.rules.kind(&up.negotiated);
+        let end_of_rib = if up.negotiated.gr.is_some() { up.negotiated.families } else { FamilySet::NONE };
+        let info = PeerInfo {
+            addr: up.negotiated.remote_addr.ip(),
+            asn: up.negotiated.remote_as,
+            router_id: up.negotiated.remote_id,
+            kind,
+            end_of_rib,
+        };
+        self.rib.peer_up(up.peer, info);
+        let swept = self.grace.back(up.peer, up.negotiated.stale_kept(), at);
+        self.rib.sweep_stale(up.peer, swept);
+        let restarting = up.negotiated.gr.is_some_and(|gr| gr.restarting);
+        self.deferral.up(up.peer, info.addr, if restarting { FamilySet::NONE } else { end_of_rib });
+        let live = Live {
+            shard: up.shard,
+            session: up.session,
+            negotiated: up.negotiated,
+            rules: up.rules,
+            kind,
+            eor_received: FamilySet::NONE,
+            limit_hit: FamilySet::NONE,
+        };
+        self.groups.join(up.peer, &live);
+        self.live.insert(up.peer, live);
+    }
+
+    fn routes(&mut self, peer: PeerId, items: Vec<Item>) -> usize {
+        let mut weight = 0;
+        for item in items {
+            weight += item.weight();
+            match item {
+                Item::Announce { family, attrs, filtered, nlri } => self.announce(peer, (family, &nlri), &attrs, filtered),
+                Item::Withdraw { family, nlri } => self.rib.withdraw(peer, family, &nlri),
+                Item::EndOfRib(family) => {
+                    if let Some(live) = self.live.get_mut(&peer) {
+                        live.eor_received.insert(family);
+                    }
+                    self.rib.end_of_rib(peer, family);
+                    self.grace.end_of_rib(peer, family);
+                    self.deferral.end_of_rib(peer, family);
+                }
+                // One that comes at the wrong time is ignored (RFC 7313 4).
+                Item::BeginRefresh(family) => _ = self.rib.begin_refresh(peer, family),
+                Item::EndRefresh(family) => self.rib.end_refresh(peer, family),
+            }
+        }
+        weight
+    }
+
+    /// Reacts once to a peer that has more prefixes than it may (RFC 4486 4).
+    fn enforce_limit(&mut self, peer: PeerId) -> Option<Overrun> {
+        let live = self.live.get_mut(&peer)?;
+        let MaxPrefixes { limit, action } = live.rules.max_prefixes?;
+        let over = |f: &Family| self.rib.counters(peer, *f).received > limit && !live.limit_hit.contains(*f);
+        let family = live.negotiated.families.iter().find(over)?;
+        live.limit_hit.insert(family);
+        let restart_after = match action {
+            LimitAction::Warn | LimitAction::Drop => None,
+            LimitAction::Shutdown => Some(None),
+            LimitAction::Restart(after) => Some(Some(after)),
+        };
+        let reason = restart_after.map(|restart_after| StopReason::MaxPrefix { family, limit, restart_after });
+        let remote = live.negotiated.remote_addr.ip();
+        Some(Overrun { shard: live.shard, peer, remote, family, limit, action, reason })
+    }
+
+    fn down(&mut self, peer: PeerId, down: &Down, at: Instant) {
+        self.live.remove(&peer);
+        self.groups.leave(peer, at);
+        self.rib.peer_down(peer, down.retain);
+        self.grace.lost(peer, down.retain, (down.restart_time, down.stale_time), at);
+        self.deferral.down(peer);
+    }
+
+    fn gone(&mut self, peer: PeerId, at: Instant) {
+        self.live.remove(&peer);
+        self.groups.leave(peer, at);
+        self.rib.peer_down(peer, FamilySet::NONE);
+        self.grace.forget(peer);
+        self.deferral.down(peer);
+    }
+
+    fn set_rules(&mut self, peer: PeerId, rules: Arc<Rules>) {
+        let Some(live) = self.live.get_mut(&peer) else { return };
+        live.kind = rules.kind(&live.negotiated);
+        live.rules = rules;
+        live.limit_hit = FamilySet::NONE;
+        if self.rib.set_kind(peer, live.kind) {
+            // Its routes go to others now than before.
+            self.groups.rebuild();
+        }
+        self.groups.change(peer, live);
+    }
+
+    /// We have just restarted: selection waits for these peers (RFC 4724 4.1).
+    pub fn defer(&mut self, expected: Vec<IpAddr>, time: Duration, at: Instant) {
+        self.deferral = Deferral::new(expected, time, at);
+        Family::ALL.into_iter().for_each(|f| self.rib.set_deferred(f, true));
+        self.groups.set_deferred(true);
+    }
+
+    /// Does what fell due on the clock.
+    pub fn expire(&mut self, at: Instant) -> Expired {
+        let swept = self.grace.expired(at);
+        for (peer, family) in &swept {
+            self.rib.sweep_stale(*peer, FamilySet::from_iter([*family]));
+        }
+        let selection_begins = self.deferral.finished(at);
+        if selection_begins {
+            Family::ALL.into_iter().for_each(|f| self.rib.set_deferred(f, false));
+            self.groups.set_deferred(false);
+        }
+        Expired { swept, selection_begins }
+    }
+
+    /// When [`Self::expire`] or the groups have something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        [self.grace.next(), self.deferral.deadline(), self.groups.next_deadline()].into_iter().flatten().min()
     }
 
     /// Stores routes of a peer. Where a limit drops, what is beyond it is kept with its reason and not used.

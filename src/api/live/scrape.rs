@@ -110,8 +110,8 @@ fn peer(peer: &PeerSnapshot, plan: &Plan, facts: &Facts, clock: &Clock) -> Peer 
         established_count: status.established,
         dropped_count: status.dropped,
         down: Vec::new(),
-        sent: messages(&status.sent, peer.updates_sent),
-        received: messages(&status.received, 0),
+        sent: messages(&status.sent),
+        received: messages(&status.received),
         bytes_sent: peer.bytes_sent,
         bytes_received: peer.bytes_received,
         notifications: Vec::new(),
@@ -139,10 +139,10 @@ fn family(peer: &PeerSnapshot, family: Family, facts: &FamilyFacts) -> PeerFamil
     }
 }
 
-fn messages(counters: &Counters, updates: u64) -> Messages {
+fn messages(counters: &Counters) -> Messages {
     Messages {
         open: counters.open,
-        update: counters.update + updates,
+        update: counters.update,
         notification: counters.notification,
         keepalive: counters.keepalive,
         route_refresh: counters.route_refresh,
