@@ -2,6 +2,8 @@
 //!
 //! Each test has a network of its own below 127.0.0.0/8 and a free port in it, so that tests run side by side.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
