@@ -1,0 +1,65 @@
+//! Our own daemon.
+
+use crate::lab::{Host, PATIENCE, Process, eventually};
+
+/// A running kubgpd.
+pub struct Kubgpd {
+    host: Host,
+    asn: u32,
+    process: Process,
+}
+
+impl Kubgpd {
+    /// Starts it with a router id of its own; `config` is the rest of the file.
+    pub fn start(host: &Host, asn: u32, config: &str) -> Self {
+        write(host, asn, config);
+        let process = launch(host);
+        let daemon = Self { host: host.clone(), asn, process };
+        eventually(PATIENCE, "kubgpd runs", || daemon.log().contains("running"));
+        daemon
+    }
+
+    /// Takes another configuration into use (SIGHUP).
+    pub fn reload(&self, config: &str) {
+        let applied = || self.log().matches("configuration applied").count();
+        let before = applied();
+        write(&self.host, self.asn, config);
+        self.process.signal("HUP");
+        eventually(PATIENCE, "the new configuration is in use", || applied() > before);
+    }
+
+    /// As a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Asks it to end, and waits for it.
+    pub fn stop(&mut self) {
+        self.process.signal("TERM");
+        self.process.ended();
+    }
+
+    /// Starts it again after [`Self::kill`] or [`Self::stop`].
+    pub fn restart(&mut self) {
+        self.process = launch(&self.host);
+    }
+
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+fn write(host: &Host, asn: u32, config: &str) {
+    let socket = host.folder.join("kubgp.sock");
+    let text = format!(
+        "apiVersion: kubgp.io/v1\nrouter: {{ asn: {asn}, id: 10.255.0.{} }}\napi: {{ socket: {} }}\nmetrics: {{ listen: off }}\n\
+         log: {{ level: debug, format: text }}\n{config}",
+        host.number,
+        socket.display()
+    );
+    host.write("kubgp.yaml", &text);
+}
+
+fn launch(host: &Host) -> Process {
+    host.start(env!("CARGO_BIN_EXE_kubgpd"), &["--config", host.folder.join("kubgp.yaml").to_str().unwrap()])
+}
