@@ -42,20 +42,20 @@ const ROOMS: &[Room] = &[
             "smallvec",
         ],
     ),
-    shell("net", &["wire", "session", "export", "policy", "rib"], &["tokio", "socket2", "libc", "futures_util", "smallvec"]),
+    shell("net", &["wire", "session", "export", "policy", "rib"], &["tokio", "tokio_util", "socket2", "libc"]),
     shell("config", &["wire", "policy", "session", "rib", "export"], &["serde", "serde_saphyr", "serde_json", "miette", "regex"]),
     shell(
         "speaker",
         &["wire", "policy", "session", "rib", "export", "fib", "net", "config"],
-        &["tokio", "tokio_util", "futures_util", "arc_swap", "notify", "hashbrown", "smallvec"],
+        &["tokio", "arc_swap", "notify", "tracing_subscriber"],
     ),
+    shell("metrics", &[], &["prometheus"]),
     shell(
         "api",
-        &["speaker", "config", "wire", "policy", "session", "rib", "export", "fib"],
+        &["speaker", "config", "wire", "policy", "session", "rib", "export", "fib", "net", "metrics"],
         &["axum", "hyper", "hyper_util", "http_body_util", "serde", "serde_json", "tokio", "utoipa", "jiff", "futures_util", "regex"],
     ),
     shell("cli", &["api", "config"], &["clap", "clap_complete", "comfy_table", "jiff", "serde", "serde_json", "serde_saphyr", "tokio"]),
-    shell("metrics", &["speaker", "wire", "session", "rib", "fib"], &["prometheus"]),
 ];
 
 const EVERYWHERE: &[&str] = &["std", "bytes", "ipnet", "core", "alloc"];
@@ -148,10 +148,24 @@ fn files_of(room: &str) -> Vec<(PathBuf, String)> {
         if path.file_name().is_some_and(|n| n == "tests.rs") || path.components().any(|c| c.as_os_str() == "tests") {
             return;
         }
-        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-        files.push((path.to_path_buf(), strip(code)));
+        files.push((path.to_path_buf(), strip(&without_tests(text))));
     });
     files
+}
+
+/// Code without items that exist in tests only: from a `#[cfg(test)]` at the left margin to the brace that closes its item.
+fn without_tests(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    let mut inside = false;
+    for line in text.lines() {
+        inside |= line == "#[cfg(test)]";
+        if !inside {
+            code.push_str(line);
+            code.push('\n');
+        }
+        inside &= line != "}" && !(line.ends_with(';') && !line.starts_with(' '));
+    }
+    code
 }
 
 fn visit(folder: &Path, with: &mut dyn FnMut(&Path, &str)) {

@@ -19,8 +19,8 @@ pub mod config;
 
 pub mod speaker;
 
+pub mod metrics;
+
 pub mod api;
 
 pub mod cli;
-
-pub mod metrics;

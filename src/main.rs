@@ -1,6 +1,7 @@
 //! `kubgpd`: reads its arguments and its configuration, starts the speaker, and waits for signals.
 
 use clap::Parser;
+use kubgp::api::live::{Daemon, Serving};
 use kubgp::config::{self, Plan};
 use kubgp::speaker::{self, Reload, logging};
 use std::io::IsTerminal;
@@ -32,8 +33,8 @@ fn main() -> ExitCode {
         Err(e) => return fail(&format!("the operating system refuses threads: {e}")),
     };
     let host = runtime.block_on(speaker::local_host());
-    let plan = match config::load(&arguments.config, &[], &host) {
-        Ok(plan) => plan,
+    let loaded = match config::load(&arguments.config, &[], &host) {
+        Ok(loaded) => loaded,
         Err(diagnostics) => {
             eprintln!("{}", diagnostics.render(std::io::stderr().is_terminal()));
             return ExitCode::from(INVALID_CONFIG);
@@ -43,20 +44,21 @@ fn main() -> ExitCode {
         println!("{}: good", arguments.config.display());
         return ExitCode::SUCCESS;
     }
-    match runtime.block_on(run(arguments, plan)) {
+    match runtime.block_on(run(arguments, loaded)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => fail(&e),
     }
 }
 
 /// Runs until a signal says that it is enough.
-async fn run(arguments: Arguments, plan: Plan) -> Result<(), String> {
-    let _levels = logging::init(&plan.log)?;
+async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), String> {
+    let levels = logging::init(&plan.log)?;
     let signals = |e: std::io::Error| format!("signals cannot be received: {e}");
     let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(signals)?;
-    let speaker = speaker::start(arguments.config, plan).await.map_err(|e| e.to_string())?;
+    let speaker = speaker::start(arguments.config, (plan, text)).await.map_err(|e| e.to_string())?;
+    let serving = Serving::start(Daemon::new(speaker.clone(), levels));
     info!(version = env!("CARGO_PKG_VERSION"), "running");
     loop {
         tokio::select! {
@@ -69,6 +71,7 @@ async fn run(arguments: Arguments, plan: Plan) -> Result<(), String> {
     }
     info!("stopping");
     speaker.stop().await;
+    serving.stop().await;
     Ok(())
 }
 

@@ -60,7 +60,13 @@ pub struct Wants {
 }
 
 impl Port {
-    pub fn new(peer: PeerId, (link, side): (usize, usize), addresses: (SocketAddr, SocketAddr), settings: (PeerParams, Rules), now: Instant) -> Self {
+    pub fn new(
+        peer: PeerId,
+        (link, side): (usize, usize),
+        addresses: (SocketAddr, SocketAddr),
+        settings: (PeerParams, Rules),
+        now: Instant,
+    ) -> Self {
         let (params, rules) = settings;
         Self {
             peer,
@@ -160,7 +166,7 @@ impl Port {
                 {
                     open.conn.push_first(rest);
                 }
-                open.conn.take_control(|bytes| open.out.append(bytes));
+                open.conn.rest().for_each(|bytes| open.out.append(bytes));
                 open.out.finish(End::Fin);
             }
             CloseMode::Silent => open.out.finish(End::Fin),

@@ -4,10 +4,11 @@
 //! Invariants: lists are filtered by the daemon and big ones are streamed, never collected; unknown parameters are refused; an
 //! error is a [`types::Problem`] whose `code` is the exit code of the CLI; the TCP listener serves nothing that changes anything.
 //!
-//! Must never know: how answers are printed, where the backend takes its data from.
+//! Must never know: how answers are printed. Only [`live`] knows where the data comes from.
 
 pub mod backend;
 pub mod client;
+pub mod live;
 pub mod query;
 pub mod remedy;
 mod routes;

@@ -25,7 +25,7 @@ const SOME_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// One line on a good file, else its diagnostics with excerpts.
 fn check_config(file: &Path, color: bool) -> Result<String, String> {
     match config::load(file, &[], &LocalHost { first_ipv4: Some(SOME_ADDRESS) }) {
-        Ok(plan) => Ok(format!("{}: ok, {} neighbors", file.display(), plan.peers.len())),
+        Ok((plan, _)) => Ok(format!("{}: ok, {} neighbors", file.display(), plan.peers.len())),
         Err(diagnostics) => Err(diagnostics.render(color)),
     }
 }

@@ -28,11 +28,11 @@ pub use plan::Plan;
 use std::fs;
 use std::path::Path;
 
-/// Reads and checks a file: the whole way from the name to the Plan.
-pub fn load(path: &Path, inputs: &[Input], host: &dyn Host) -> Result<Plan, Diagnostics> {
+/// Reads and checks a file: the whole way from the name to the Plan, and the text that it was made of.
+pub fn load(path: &Path, inputs: &[Input], host: &dyn Host) -> Result<(Plan, String), Diagnostics> {
     let name = path.display().to_string();
     match fs::read_to_string(path) {
-        Ok(text) => load_text(&name, &text, inputs, host),
+        Ok(text) => Ok((load_text(&name, &text, inputs, host)?, text)),
         Err(error) => {
             let complaint = Complaint::new(complaint::Path::default(), format!("cannot be read: {error}"));
             Err(Diagnostics { name, text: String::new(), complaints: vec![complaint] })

@@ -320,6 +320,13 @@ impl Group {
         self.log.members.contains(peer)
     }
 
+    /// Whether a destination is advertised to members, split horizon aside.
+    pub fn advertises(&self, dest: DestId) -> bool {
+        let plain = [dest.0];
+        let keys = if self.packer.sends_path_ids() { self.paths.of_dest(dest) } else { &plain };
+        keys.iter().any(|key| self.log.slot(*key).advertises())
+    }
+
     /// How many routes `peer` is sent, as a counter.
     pub fn advertised(&self, peer: PeerId) -> u64 {
         self.log.advertised_to(peer)

@@ -94,6 +94,12 @@ impl<S: Stream> Conn<S> {
         Ok(completed)
     }
 
+    /// What is left of the control messages.
+    pub fn rest(&self) -> impl Iterator<Item = &[u8]> {
+        let skip = |(i, message): (usize, _)| &Bytes::as_ref(message)[if i == 0 { self.written } else { 0 }..];
+        self.control.iter().enumerate().map(skip)
+    }
+
     /// Writes from `slices`; `Ok(0)` says that the socket is full.
     ///
     /// # Errors
@@ -114,12 +120,10 @@ impl Conn {
     /// Ends the connection after its last control messages: writes them, closes the sending side and waits for the peer's end,
     /// since a reset would destroy the NOTIFICATION on its way (RFC 4271 6 leaves the method open). Bounded by [`LINGER`].
     pub async fn finish(self) {
+        let messages: Vec<u8> = self.rest().flatten().copied().collect();
         let Ok(mut stream) = Rc::try_unwrap(self.stream) else { return };
-        let written = self.written;
         let last = async {
-            for (i, message) in self.control.iter().enumerate() {
-                stream.write_all(&message[if i == 0 { written } else { 0 }..]).await?;
-            }
+            stream.write_all(&messages).await?;
             stream.shutdown().await?;
             // What still comes in is of no interest, and a peer that floods must not keep us here.
             let mut sink = [0; 4096];

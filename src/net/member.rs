@@ -39,12 +39,14 @@ pub struct Member {
     cursor: Cursor,
     /// RFC 7313 was negotiated: a refresh goes out between BoRR and EoRR.
     enhanced: bool,
+    /// Told to retire, and has not said yet that it has.
+    retiring: bool,
 }
 
 impl Member {
     pub fn new(family: Family, group: Rc<GroupView>, cursor: Cursor, enhanced: bool) -> Self {
         group.view.borrow().attach(&cursor);
-        Self { family, group, cursor, enhanced }
+        Self { family, group, cursor, enhanced, retiring: false }
     }
 
     pub fn eor_sent(&self) -> bool {
@@ -60,7 +62,18 @@ impl Member {
     pub fn unfinished(&self) -> Option<Bytes> {
         let mut slices = Slices::new();
         self.cursor.rest_of_message(&mut slices);
-        slices.first().filter(|_| !self.cursor.at_boundary()).map(|rest| Bytes::copy_from_slice(rest))
+        slices.first().map(|rest| Bytes::copy_from_slice(rest))
+    }
+
+    /// Ends after the message that was begun; [`Progress::retired`] says when.
+    pub fn retire(&mut self) {
+        self.cursor.retire();
+        self.retiring = true;
+    }
+
+    /// Goes on where `old`, which has retired from another group, ended.
+    pub fn follow(&mut self, old: &Self) {
+        self.cursor.follow(&old.cursor);
     }
 
     /// Whether it reads `journal` and needs something at or below `need`.
@@ -93,7 +106,10 @@ impl Member {
                 progress.ask_clean[self.family.index()] = true;
                 return Ok(Step::Queued);
             }
-            Poll::Idle => return Ok(Step::Idle),
+            Poll::Idle => {
+                progress.retired[self.family.index()] |= std::mem::take(&mut self.retiring);
+                return Ok(Step::Idle);
+            }
         }
         let mut slices = Slices::new();
         if conn.has_control() {
@@ -135,6 +151,8 @@ pub struct Progress {
     pub more: bool,
     /// Families whose group must be cleaned before a refresh can be answered.
     pub ask_clean: [bool; 2],
+    /// Families whose member has left its group.
+    pub retired: [bool; 2],
 }
 
 /// Writes control messages between UPDATEs, and UPDATEs of every family, until nothing is left, the socket is full or `budget` bytes
@@ -142,12 +160,7 @@ pub struct Progress {
 ///
 /// # Errors
 /// The connection is broken.
-pub fn write(
-    conn: &mut Conn<impl Stream>,
-    members: &mut [Option<Member>],
-    budget: usize,
-    progress: &mut Progress,
-) -> io::Result<()> {
+pub fn write(conn: &mut Conn<impl Stream>, members: &mut [Option<Member>], budget: usize, progress: &mut Progress) -> io::Result<()> {
     let mut turn = 0;
     let mut idle = 0;
     while !conn.blocked {

@@ -148,8 +148,17 @@ pub enum Command {
         stream: std::net::TcpStream,
         remote: IpAddr,
     },
-    /// The answer to [`Up`], for one family.
+    /// A member is to leave its update group for another one: it finishes the message that it has begun, and answers with
+    /// [`FromShard::Retired`].
+    Retire {
+        peer: PeerId,
+        session: u32,
+        family: Family,
+    },
+    /// The answer to [`Up`] or [`FromShard::Retired`], for one family.
     Joined(Box<Joined>),
+    /// The restart is over: OPENs say no more that we have just restarted (RFC 4724 4.1).
+    EndRestart,
     /// Asks the peer to send its routes again (RFC 2918); nothing happens where that was not negotiated.
     RequestRefresh {
         peer: PeerId,
@@ -195,6 +204,12 @@ pub enum FromShard {
         peer: PeerId,
         down: Box<Down>,
     },
+    /// The member reads its old group no more.
+    Retired {
+        peer: PeerId,
+        session: u32,
+        family: Family,
+    },
     /// A refresh of this member can go on once its group is free of dead entries.
     AskClean {
         peer: PeerId,
@@ -204,6 +219,10 @@ pub enum FromShard {
     Rules {
         peer: PeerId,
         rules: Arc<Rules>,
+    },
+    /// A peer does not take our connection, while we wait for peers after our own restart.
+    Unreachable {
+        address: IpAddr,
     },
     /// The peer is gone for good.
     Gone {
@@ -257,15 +276,17 @@ pub struct PeerSnapshot {
     pub dynamic: bool,
     pub shard: usize,
     pub status: PeerStatus,
+    pub params: PeerParams,
     pub rules: Arc<Rules>,
     pub socket: SocketOptions,
     /// Bytes that wait for the socket, and whether it is full.
     pub queued_bytes: usize,
     pub blocked: bool,
+    /// Messages for the RIB that it has not taken yet; meanwhile the peer is not read.
+    pub undelivered: usize,
     pub eor_sent: FamilySet,
     /// Path attributes that RFC 7606 made us discard or withdraw for.
     pub update_errors: u64,
-    pub updates_sent: u64,
     /// Seconds to the next timers.
     pub next_timeout: Option<Duration>,
 }

@@ -68,7 +68,6 @@ struct Cell {
     /// When a peer of a range, without connection, is forgotten.
     forget_at: Option<Instant>,
     update_errors: u64,
-    updates_sent: u64,
 }
 
 /// What came of writing.
@@ -116,7 +115,6 @@ impl Runner {
                 removed: false,
                 forget_at,
                 update_errors: 0,
-                updates_sent: 0,
             }),
             changed: Notify::new(),
         }
@@ -151,7 +149,7 @@ impl Runner {
                     dialing = None;
                     self.dialed(result);
                 }
-                () = &mut timer => self.machine_now(|m, now| m.handle_timeout(now)),
+                () = &mut timer => self.timeout(shard),
                 () = self.changed.notified() => {}
             }
         }
@@ -228,14 +226,27 @@ impl Runner {
         let mut cell = self.cell.borrow_mut();
         let Some(id) = cell.established.filter(|_| cell.session == joined.session) else { return };
         let enhanced = cell.machine.status().negotiated.as_ref().is_some_and(|n| n.enhanced_refresh);
-        let new = Member::new(joined.family, group, joined.cursor, enhanced);
-        let old = cell.members[joined.family.index()].replace(new);
+        let mut new = Member::new(joined.family, group, joined.cursor, enhanced);
+        let slot = &mut cell.members[joined.family.index()];
+        if let Some(old) = slot.take() {
+            new.follow(&old);
+        }
+        *slot = Some(new);
         if let Some(conn) = cell.conn(id) {
-            if let Some(rest) = old.and_then(|old| old.unfinished()) {
-                conn.push_first(rest);
-            }
             joined.farewell.into_iter().for_each(|message| conn.push(message));
         }
+    }
+
+    /// The member of a family leaves its group, while the session stays.
+    pub fn retire(&self, session: u32, family: Family) {
+        let mut cell = self.cell.borrow_mut();
+        if cell.session == session
+            && let Some(member) = &mut cell.members[family.index()]
+        {
+            member.retire();
+        }
+        drop(cell);
+        self.changed.notify_one();
     }
 
     /// Sends all routes of a family again.
@@ -293,8 +304,15 @@ impl Runner {
         }
     }
 
-    fn machine_now(&self, input: impl FnOnce(&mut Peer, Instant)) {
-        input(&mut self.cell.borrow_mut().machine, now());
+    /// What has arrived already counts before the deadline does: a late turn of ours must not expire the peer's hold timer.
+    fn timeout(&self, shard: &Shard) {
+        let mut cell = self.cell.borrow_mut();
+        let at = now();
+        if cell.outbox.is_empty() {
+            let conns: Vec<ConnId> = cell.conns.iter().map(|c| c.id).collect();
+            conns.into_iter().for_each(|id| cell.read(id, shard, at));
+        }
+        cell.machine.handle_timeout(at);
     }
 
     fn update_dial(&self, dialing: &mut Option<Dialing>) {
@@ -315,7 +333,13 @@ impl Runner {
         cell.dial = Dial::No;
         match result {
             Ok(stream) => cell.connected(stream, Direction::Outbound, now()),
-            Err(e) => cell.machine.handle_connect_failed(now(), e.to_string()),
+            Err(e) => {
+                if cell.config.params.graceful_restart.restarting {
+                    let address = cell.config.remote.ip();
+                    cell.outbox.push_back(FromShard::Unreachable { address });
+                }
+                cell.machine.handle_connect_failed(now(), e.to_string());
+            }
         }
     }
 
@@ -460,6 +484,13 @@ impl Cell {
         let Some(at) = self.conns.iter().position(|c| c.id == id) else { return };
         let mut conn = self.conns.swap_remove(at);
         self.mind_forgetting(now(), FORGET_AFTER);
+        // A NOTIFICATION inside an UPDATE would be lost on the peer.
+        if self.established == Some(id)
+            && mode != CloseMode::Silent
+            && let Some(rest) = self.members.iter().flatten().find_map(Member::unfinished)
+        {
+            conn.push_first(rest);
+        }
         match mode {
             CloseMode::AfterNotification => drop(shard.tasks.spawn_local(conn.finish())),
             CloseMode::Silent => {}
@@ -563,11 +594,14 @@ impl Cell {
             let result = super::member::write(conn, members, BUDGET, &mut progress);
             if progress.messages > 0 {
                 self.machine.handle_written(conn.id, now);
-                self.updates_sent += progress.updates;
+                self.machine.count_sent_updates(progress.updates);
                 pumped.read_journal |= progress.updates > 0;
             }
             for family in Family::ALL.into_iter().filter(|f| progress.ask_clean[f.index()]) {
                 self.outbox.push_back(FromShard::AskClean { peer: self.config.id, family });
+            }
+            for family in Family::ALL.into_iter().filter(|f| progress.retired[f.index()]) {
+                self.outbox.push_back(FromShard::Retired { peer: self.config.id, session: self.session, family });
             }
             match result {
                 Ok(()) => pumped.more |= progress.more,
@@ -592,16 +626,17 @@ impl Cell {
             dynamic: self.place.is_some(),
             shard,
             status: self.machine.status().clone(),
+            params: self.config.params.clone(),
             rules: Arc::clone(&self.config.rules),
             socket: self.config.socket.clone(),
             queued_bytes: self.conns.iter().map(Conn::control_bytes).sum(),
             blocked: self.conns.iter().any(|c| c.blocked),
+            undelivered: self.outbox.len(),
             eor_sent: Family::ALL
                 .into_iter()
                 .filter(|f| self.members[f.index()].as_ref().is_some_and(Member::eor_sent))
                 .collect::<FamilySet>(),
             update_errors: self.update_errors,
-            updates_sent: self.updates_sent,
             next_timeout: self.machine.poll_timeout().map(|at| at.saturating_duration_since(now)),
         }
     }

@@ -129,13 +129,11 @@ impl Shard {
     /// Whenever a journal grew: every member in turn writes what its socket takes, a bounded amount a pass; a member whose socket is
     /// full goes on from its own task.
     async fn fan_out(self: Rc<Self>) {
-        let mut members: Vec<Rc<Runner>> = Vec::new();
         let mut busy: Vec<Rc<Runner>> = Vec::new();
         loop {
             self.wake.notified().await;
-            members.clear();
-            members.extend(self.peers.borrow().values().filter(|p| p.has_members()).cloned());
-            busy.clone_from(&members);
+            busy.clear();
+            busy.extend(self.peers.borrow().values().filter(|p| p.has_members()).cloned());
             loop {
                 let now = now();
                 busy.retain(|p| p.pump(now));
@@ -145,15 +143,15 @@ impl Shard {
                 // The peers' own tasks read between the passes.
                 tokio::task::yield_now().await;
             }
-            self.publish(&members);
+            self.publish();
         }
     }
 
-    /// Tells every group how far its members here have read.
-    fn publish(&self, members: &[Rc<Runner>]) {
+    /// Tells every group how far its members here have read: all of them, those too that joined a moment ago.
+    fn publish(&self) {
         let mut groups = self.groups.borrow_mut();
         groups.iter().for_each(|g| g.begin_count());
-        members.iter().for_each(|p| p.count_needs());
+        self.peers.borrow().values().for_each(|p| p.count_needs());
         groups.iter().for_each(|g| g.publish());
         groups.retain(|g| Rc::strong_count(g) > 1);
     }
@@ -183,7 +181,9 @@ impl Shard {
             Command::Remove { peer, reason } => self.with(peer, |p| p.remove(reason, now)),
             Command::SetRanges(ranges) => self.set_ranges(ranges, now),
             Command::Accepted { stream, remote } => self.accepted(stream, remote),
+            Command::Retire { peer, session, family } => self.with(peer, |p| p.retire(session, family)),
             Command::Joined(joined) => self.joined(*joined),
+            Command::EndRestart => self.end_restart(),
             Command::RequestRefresh { peer, family } => self.with(peer, |p| p.request_refresh(family)),
             Command::StopRange { range, reason } => {
                 let peers = self.peers.borrow();
@@ -223,6 +223,8 @@ impl Shard {
         tasks.spawn_local(async move {
             runner.run(&shard).await;
             shard.forget(id, address);
+            // An error says that the RIB is gone, and with it the process.
+            let _ = shard.links.to_rib.send(FromShard::Gone { peer: id }).await;
         });
     }
 
@@ -249,6 +251,13 @@ impl Shard {
             }
         }
         *self.ranges.borrow_mut() = ranges;
+    }
+
+    fn end_restart(&self) {
+        self.peers.borrow().values().for_each(|p| p.machine(|m| m.end_restart()));
+        for range in self.ranges.borrow_mut().iter_mut() {
+            range.template.params.graceful_restart.restarting = false;
+        }
     }
 
     /// An inbound connection: to the peer of that address, or to a new one of the most specific range.

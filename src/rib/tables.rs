@@ -250,6 +250,23 @@ impl Rib {
         self.peers.get(&peer).map(|p| p.families[family.index()].counters).unwrap_or_default()
     }
 
+    /// Prefixes and paths of a family.
+    pub fn size(&self, family: Family) -> (usize, usize) {
+        match family {
+            Family::Ipv4Unicast => self.v4.counts(),
+            Family::Ipv6Unicast => self.v6.counts(),
+        }
+    }
+
+    /// Memory of the tables of a family, in bytes, without what both families share.
+    pub fn table_bytes(&self, family: Family) -> usize {
+        let (map, dests, paths) = match family {
+            Family::Ipv4Unicast => self.v4.memory(),
+            Family::Ipv6Unicast => self.v6.memory(),
+        };
+        map + dests + paths
+    }
+
     /// Walks the peers and the next hops, not the routes.
     pub fn memory(&self) -> Memory {
         let (v4, v6) = (self.v4.memory(), self.v6.memory());

@@ -58,11 +58,25 @@ pub enum Verdict {
 pub struct PathView<'a> {
     pub path: PathRef<'a>,
     pub verdict: Verdict,
+    /// Interior cost of the next hop, where it is usable.
+    pub cost: Option<u32>,
 }
 
 /// Where a dump goes on.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct DumpCursor(u32);
+
+impl DumpCursor {
+    /// The place as a number, for those who give it away and get it back.
+    pub const fn position(self) -> u32 {
+        self.0
+    }
+
+    /// A place that [`DumpCursor::position`] named; any number is a place.
+    pub const fn at(position: u32) -> Self {
+        Self(position)
+    }
+}
 
 /// Destinations that one step of a dump looks at.
 const DUMP_STEP: u32 = 4096;
@@ -121,7 +135,8 @@ impl<'a> DestRef<'a> {
                 None => Verdict::Undecided,
             },
         };
-        (0..self.paths.len()).map(|i| PathView { path: self.path(i), verdict: verdict(i) }).collect()
+        let cost = |i: usize| chooser.check(&self.paths[i], || self.prefix).ok();
+        (0..self.paths.len()).map(|i| PathView { path: self.path(i), verdict: verdict(i), cost: cost(i) }).collect()
     }
 
     fn collect(&self, choose: impl FnOnce(Chooser<'a>) -> Indices) -> SmallVec<[PathRef<'a>; 4]> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::wire::{Asn, CeaseCode, Family, FamilySet, Notification, Role, RouterId};
+use crate::wire::{Asn, Capability, CeaseCode, Family, FamilySet, Notification, Role, RouterId};
 
 /// Settings of one peer. They take effect with the next OPEN.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -83,6 +83,11 @@ impl PeerParams {
             hostname: String::new(),
             seed: 0,
         }
+    }
+
+    /// The capabilities of the next OPEN.
+    pub fn capabilities(&self) -> Vec<Capability> {
+        super::negotiate::capabilities(self)
     }
 }
 

@@ -531,6 +531,7 @@ impl Peer {
     /// Bookkeeping of the end of an established session, and the event that tells the RIB.
     fn end_session(&mut self, connection: &Connection, reason: DownReason, now: Instant) {
         self.status.dropped += 1;
+        self.status.down_since = now;
         let Some(agreed) = connection.agreed.as_ref() else { return };
         let hold = if agreed.hold_time.is_zero() { STABLE_WITHOUT_HOLD } else { agreed.hold_time };
         if connection.established.is_some_and(|at| now.saturating_duration_since(at) >= 2 * hold) {

@@ -12,6 +12,8 @@ pub struct PeerStatus {
     pub state: State,
     /// When `state` was entered.
     pub since: Instant,
+    /// When Established was left, or when the peer was made.
+    pub down_since: Instant,
     /// The operator wants the session; false also after a stop that lasts until `handle_start`.
     pub admin_up: bool,
     pub received: Counters,
@@ -39,6 +41,7 @@ impl PeerStatus {
         Self {
             state: State::Idle,
             since: now,
+            down_since: now,
             admin_up,
             received: Counters::default(),
             sent: Counters::default(),

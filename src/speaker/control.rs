@@ -3,22 +3,25 @@
 use super::fib_feed::FibFeed;
 use super::handle::{HandleError, Running, Shared};
 use super::listen::Listening;
+use super::restart::{self, Marker};
 use super::rib_task::RibCommand;
 use super::sessions::{self, Context};
 use super::{kernel, shard_of};
+use crate::config::file::GracefulRestartMode;
 use crate::config::plan::{DynamicPlan, NetworkPlan, PeerPlan, Plan};
 use crate::config::{self, Action, diff};
 use crate::fib;
-use crate::net::{Command, Keys, Password, PeerIds, RangeConfig};
+use crate::net::{Command, Keys, Password, PeerEvent, PeerIds, RangeConfig};
 use crate::rib::PeerId;
-use crate::session::StopReason;
+use crate::session::{State, StopReason};
 use crate::wire::attr::AttrSet;
 use ipnet::IpNet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
@@ -57,11 +60,20 @@ pub struct NetworkChange {
     pub attrs: Option<AttrSet>,
 }
 
+/// A configuration that comes back unless somebody confirms the one after it.
+pub(super) struct Fallback {
+    plan: Plan,
+    text: Arc<str>,
+    at: Instant,
+}
+
 /// The task.
 pub struct Control {
     pub(super) shared: Arc<Shared>,
     pub(super) running: watch::Sender<Arc<Running>>,
     pub(super) plan: Plan,
+    /// The text of the file that `plan` is made of.
+    pub(super) text: Arc<str>,
     pub(super) context: Context,
     pub(super) ids: PeerIds,
     pub(super) listening: Listening,
@@ -70,17 +82,23 @@ pub struct Control {
     pub(super) ranges: BTreeMap<IpNet, Arc<AtomicUsize>>,
     pub(super) networks: BTreeMap<IpNet, AttrSet>,
     /// The configuration to go back to, and when.
-    pub(super) fallback: Option<(Plan, Instant)>,
+    pub(super) fallback: Option<Fallback>,
     pub(super) addresses: Vec<(u32, IpAddr)>,
+    pub(super) marker: Marker,
+    /// Peers whose sessions are established, for the next life.
+    pub(super) up: BTreeSet<IpAddr>,
+    /// The marker could not be written, which has been said.
+    pub(super) marker_failed: bool,
 }
 
 impl Control {
     /// Runs until it is told to stop.
     pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
-        let mut scan = tokio::time::interval(ADDRESS_SCAN);
+        let mut events = self.shared.events.subscribe();
+        let mut scan = tokio::time::interval(SCAN);
         scan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let fallback = self.fallback.as_ref().map(|(_, at)| *at);
+            let fallback = self.fallback.as_ref().map(|f| f.at);
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(Order::Stop(done)) => {
@@ -91,7 +109,11 @@ impl Control {
                     Some(order) => self.obey(order).await,
                     None => return,
                 },
-                _ = scan.tick() => self.scan_addresses().await,
+                _ = scan.tick() => {
+                    self.scan_addresses().await;
+                    self.mark();
+                }
+                event = events.recv() => self.follow(event).await,
                 () = until(fallback) => {
                     warn!("the configuration was not confirmed in time: the former one comes back");
                     let _ = self.rollback().await;
@@ -113,6 +135,10 @@ impl Control {
     /// Takes the first Plan: everything is new.
     pub async fn begin(&mut self) {
         let plan = self.plan.clone();
+        if !self.begin_restart().await {
+            // What an earlier life left in the kernel and nobody will select again.
+            self.tell_rib(RibCommand::SweepKernel).await;
+        }
         self.scan_addresses().await;
         self.listening.set_keys(&self.keys());
         self.listening.open(&plan.listeners, &self.shared.shards);
@@ -124,10 +150,22 @@ impl Control {
         self.publish(|_| {});
     }
 
+    /// After a restart of ours route selection waits for the peers that were up (RFC 4724 4.1). True if it is one.
+    async fn begin_restart(&mut self) -> bool {
+        let sessions = self.plan.peers.values().map(|p| &p.session).chain(self.plan.dynamic.values().map(|d| &d.session));
+        let ours = sessions.map(|s| s.graceful_restart).filter(|g| g.mode == GracefulRestartMode::Full);
+        let Some(time) = ours.map(|g| g.time).max() else { return false };
+        let Some(former) = self.marker.read(restart::uptime(), time) else { return false };
+        info!(peers = former.peers.len(), "restarted: kernel routes stay, route selection waits for the peers that were up");
+        self.context.restart_until = Some(super::now() + DEFERRAL);
+        self.tell_rib(RibCommand::Defer { expected: former.peers.into_iter().collect(), time: DEFERRAL }).await;
+        true
+    }
+
     async fn reload(&mut self, reload: Reload) -> Result<ReloadOutcome, HandleError> {
         let host = super::local_host().await;
-        let plan = match config::load(&self.shared.path, &[], &host) {
-            Ok(plan) => plan,
+        let (plan, text) = match config::load(&self.shared.path, &[], &host) {
+            Ok(loaded) => loaded,
             Err(diagnostics) => {
                 if !reload.dry_run {
                     error!(path = %self.shared.path.display(), complaints = diagnostics.complaints.len(), "the new configuration is not good; the running one stays");
@@ -142,9 +180,9 @@ impl Control {
             let generation = self.running.borrow().generation;
             return Ok(ReloadOutcome { applied: false, generation, actions, confirm_within: None });
         }
-        let former = self.plan.clone();
-        self.fallback = reload.confirm.map(|time| (former, super::now() + time));
-        self.apply(plan, &actions).await;
+        let (former, former_text) = (self.plan.clone(), Arc::clone(&self.text));
+        self.fallback = reload.confirm.map(|time| Fallback { plan: former, text: former_text, at: super::now() + time });
+        self.apply(plan, text.into(), &actions).await;
         Ok(self.outcome(actions))
     }
 
@@ -155,25 +193,26 @@ impl Control {
     }
 
     async fn rollback(&mut self) -> Result<ReloadOutcome, HandleError> {
-        let (plan, _) = self.fallback.take().ok_or(HandleError::NothingToConfirm)?;
+        let Fallback { plan, text, .. } = self.fallback.take().ok_or(HandleError::NothingToConfirm)?;
         let actions = diff(&self.plan, &plan);
-        self.apply(plan, &actions).await;
+        self.apply(plan, text, &actions).await;
         Ok(self.outcome(actions))
     }
 
     fn outcome(&self, actions: Vec<Action>) -> ReloadOutcome {
-        let confirm_within = self.fallback.as_ref().map(|(_, at)| at.saturating_duration_since(super::now()));
+        let confirm_within = self.fallback.as_ref().map(|f| f.at.saturating_duration_since(super::now()));
         ReloadOutcome { applied: true, generation: self.running.borrow().generation, actions, confirm_within }
     }
 
-    async fn apply(&mut self, plan: Plan, actions: &[Action]) {
+    async fn apply(&mut self, plan: Plan, text: Arc<str>, actions: &[Action]) {
         self.plan = plan;
+        self.text = text;
         self.context.router = self.plan.router;
         for action in actions {
             self.act(action).await;
         }
         self.listening.set_keys(&self.keys());
-        let confirm_until = self.fallback.as_ref().map(|(_, at)| *at);
+        let confirm_until = self.fallback.as_ref().map(|f| f.at);
         info!(changes = actions.len(), "configuration applied");
         self.publish(|running| {
             running.generation += 1;
@@ -304,8 +343,40 @@ impl Control {
         }
     }
 
+    /// Keeps the list of peers that are up.
+    async fn follow(&mut self, event: Result<PeerEvent, RecvError>) {
+        match event {
+            Ok(event) if event.to == State::Established => _ = self.up.insert(event.remote.ip()),
+            Ok(event) => _ = self.up.remove(&event.remote.ip()),
+            Err(RecvError::Lagged(_)) => {
+                let mut up = BTreeSet::new();
+                for shard in &self.shared.shards {
+                    let peers = shard.snapshot().await;
+                    up.extend(peers.iter().filter(|p| p.status.state == State::Established).map(|p| p.remote.ip()));
+                }
+                self.up = up;
+            }
+            Err(RecvError::Closed) => {}
+        }
+    }
+
+    fn mark(&mut self) {
+        let written = self.marker.write(restart::uptime(), &self.up);
+        if let Err(e) = &written
+            && !self.marker_failed
+        {
+            warn!(error = %e, "the restart state cannot be written: after a restart peers will drop our routes until we are back");
+        }
+        self.marker_failed = written.is_err();
+    }
+
     async fn stop(&mut self) {
         let graceful = self.plan.keeps_routes_on_stop();
+        if graceful {
+            self.mark();
+        } else {
+            self.marker.remove();
+        }
         self.listening.close_all();
         let reason = if graceful { StopReason::GracefulClose } else { StopReason::AdminDown(None) };
         let mut ends = Vec::new();
@@ -327,6 +398,7 @@ impl Control {
         self.running.send_modify(|running| {
             let mut next = (**running).clone();
             next.plan = Arc::new(self.plan.clone());
+            next.text = Arc::clone(&self.text);
             next.peers = self.peers.iter().map(|(address, id)| (*id, *address)).collect();
             next.networks.clone_from(&self.networks);
             change(&mut next);
@@ -354,14 +426,17 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-/// How often our own addresses are compared with what the RIB knows.
-const ADDRESS_SCAN: Duration = Duration::from_secs(5);
+/// How often our own addresses are compared with what the RIB knows, and how old the restart state can be.
+const SCAN: Duration = Duration::from_secs(5);
+/// How long route selection waits after a restart of ours, at the most.
+const DEFERRAL: Duration = Duration::from_secs(30);
 
 impl Running {
     /// The state before anything ran.
-    pub(super) fn new(plan: Plan, loaded_at: SystemTime) -> Self {
+    pub(super) fn new(plan: Plan, text: Arc<str>, loaded_at: SystemTime) -> Self {
         Self {
             plan: Arc::new(plan),
+            text,
             peers: BTreeMap::new(),
             networks: BTreeMap::new(),
             generation: 1,

@@ -4,6 +4,7 @@
 use crate::rib::PeerId;
 use crate::wire::{Family, FamilySet};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Deadlines of stale routes, one for each (peer, family) that has any.
@@ -77,7 +78,7 @@ impl Grace {
 #[derive(Debug)]
 pub struct Deferral {
     /// Peers that may still come up; those that cannot be reached leave it.
-    expected: BTreeSet<PeerId>,
+    expected: BTreeSet<IpAddr>,
     /// Established peers that owe End-of-RIB.
     owing: BTreeSet<(PeerId, Family)>,
     deadline: Option<Instant>,
@@ -89,7 +90,7 @@ impl Deferral {
         Self { expected: BTreeSet::new(), owing: BTreeSet::new(), deadline: None }
     }
 
-    pub fn new(expected: impl IntoIterator<Item = PeerId>, time: Duration, now: Instant) -> Self {
+    pub fn new(expected: impl IntoIterator<Item = IpAddr>, time: Duration, now: Instant) -> Self {
         Self { expected: expected.into_iter().collect(), owing: BTreeSet::new(), deadline: Some(now + time) }
     }
 
@@ -103,8 +104,8 @@ impl Deferral {
 
     /// An expected peer is up; `owes` are the families in which it will send End-of-RIB. A peer that restarts itself owes nothing:
     /// it may be waiting for us.
-    pub fn up(&mut self, peer: PeerId, owes: FamilySet) {
-        self.expected.remove(&peer);
+    pub fn up(&mut self, peer: PeerId, address: IpAddr, owes: FamilySet) {
+        self.expected.remove(&address);
         self.owing.extend(owes.iter().map(|f| (peer, f)));
     }
 
@@ -112,9 +113,13 @@ impl Deferral {
         self.owing.remove(&(peer, family));
     }
 
-    /// The peer is down or cannot be reached: nobody waits for it.
+    /// The peer cannot be reached: nobody waits for it.
+    pub fn unreachable(&mut self, address: IpAddr) {
+        self.expected.remove(&address);
+    }
+
+    /// The session is down again: what it owes will not come.
     pub fn down(&mut self, peer: PeerId) {
-        self.expected.remove(&peer);
         self.owing.retain(|(p, _)| *p != peer);
     }
 
@@ -165,10 +170,12 @@ mod tests {
     #[test]
     fn our_selection_waits_for_end_of_rib_but_not_for_peers_that_are_down() {
         let start = Instant::now();
-        let mut deferral = Deferral::new([PeerId(1), PeerId(2), PeerId(3)], Duration::from_secs(30), start);
-        deferral.up(PeerId(1), v4());
-        deferral.down(PeerId(2));
-        deferral.up(PeerId(3), FamilySet::NONE);
+        let address = |n: u8| IpAddr::from([192, 0, 2, n]);
+        let mut deferral = Deferral::new([1, 2, 3].map(address), Duration::from_secs(30), start);
+        deferral.up(PeerId(1), address(1), v4());
+        deferral.unreachable(address(2));
+        assert!(!deferral.finished(start), "one that may still come is waited for");
+        deferral.up(PeerId(3), address(3), FamilySet::NONE);
         assert!(!deferral.finished(start));
         deferral.end_of_rib(PeerId(1), Family::Ipv4Unicast);
         assert!(deferral.finished(start));
@@ -179,7 +186,7 @@ mod tests {
     #[test]
     fn our_selection_never_waits_longer_than_the_deferral_time() {
         let start = Instant::now();
-        let mut deferral = Deferral::new([PEER], Duration::from_secs(30), start);
+        let mut deferral = Deferral::new([IpAddr::from([192, 0, 2, 1])], Duration::from_secs(30), start);
         assert!(!deferral.finished(start + Duration::from_secs(29)));
         assert!(deferral.finished(start + Duration::from_secs(30)));
     }

@@ -4,7 +4,7 @@ use super::rib_task::Live;
 use crate::export::{AddPath, Group, GroupId, GroupKey, Journal, NextHopRule, Params, Stats};
 use crate::net::Joined;
 use crate::policy::Reason;
-use crate::rib::{Changed, PeerId, Rib};
+use crate::rib::{Changed, DestId, PeerId, Rib};
 use crate::wire::Family;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -22,6 +22,10 @@ pub struct Groups {
     joins: Vec<Place>,
     /// Members that change to a group that may not be complete yet.
     moves: Vec<Place>,
+    /// Members whose shard has been told that they change: they finish what they have begun.
+    retiring: Vec<Place>,
+    /// Members that are on their way to a shard.
+    entered: Vec<ForShard>,
     /// Our addresses with the interface that has them, for next hops of the other family.
     addresses: Vec<(u32, IpAddr)>,
     deferred: bool,
@@ -48,6 +52,14 @@ pub struct ForShard {
     pub joined: Joined,
 }
 
+/// An order for a shard: this member is to leave its group.
+pub struct Retiring {
+    pub shard: usize,
+    pub peer: PeerId,
+    pub session: u32,
+    pub family: Family,
+}
+
 /// What upkeep found.
 #[derive(Default)]
 pub struct Upkeep {
@@ -64,6 +76,8 @@ impl Groups {
             members: BTreeMap::new(),
             joins: Vec::new(),
             moves: Vec::new(),
+            retiring: Vec::new(),
+            entered: Vec::new(),
             addresses: Vec::new(),
             deferred: false,
         }
@@ -87,8 +101,9 @@ impl Groups {
         self.moves.retain(|m| m.peer != peer);
         for family in live.negotiated.families.iter() {
             let group = self.group_for(self.key(live, family));
-            match self.joins.iter_mut().find(|j| j.peer == peer && j.family == family) {
-                Some(join) => join.group = group,
+            let mut on_the_way = self.joins.iter_mut().chain(&mut self.retiring);
+            match on_the_way.find(|j| j.peer == peer && j.family == family) {
+                Some(place) => place.group = group,
                 None if self.members.get(&(peer, family)) == Some(&group) => {}
                 None => self.moves.push(Place { peer, family, shard: live.shard, session: live.session, group }),
             }
@@ -101,8 +116,9 @@ impl Groups {
     }
 
     pub fn leave(&mut self, peer: PeerId, now: Instant) {
-        self.joins.retain(|j| j.peer != peer);
-        self.moves.retain(|m| m.peer != peer);
+        for list in [&mut self.joins, &mut self.moves, &mut self.retiring] {
+            list.retain(|p| p.peer != peer);
+        }
         for family in Family::ALL {
             if let Some(id) = self.members.remove(&(peer, family)) {
                 self.leave_group(id, peer, now);
@@ -138,23 +154,34 @@ impl Groups {
     }
 
     /// Makes members of those who wait, now that the turn has published.
-    pub fn take_joins(&mut self, rib: &Rib, now: Instant) -> Vec<ForShard> {
-        let mut out: Vec<ForShard> = Vec::new();
+    pub fn take_joins(&mut self, rib: &Rib) -> Vec<ForShard> {
         for place in std::mem::take(&mut self.joins) {
-            out.extend(self.enter(place, Vec::new(), rib));
+            self.enter(place, Vec::new(), rib);
         }
-        let (ready, waiting) =
-            std::mem::take(&mut self.moves).into_iter().partition(|m| self.groups.get(&m.group).is_none_or(|e| e.group.is_complete()));
+        std::mem::take(&mut self.entered)
+    }
+
+    /// Members that may leave their group now, since the one they go to is complete. Their shards are to be told.
+    pub fn take_retiring(&mut self) -> Vec<Retiring> {
+        let complete = |m: &Place| self.groups.get(&m.group).is_none_or(|e| e.group.is_complete());
+        let (ready, waiting) = std::mem::take(&mut self.moves).into_iter().partition(complete);
         self.moves = waiting;
-        for place in ready {
-            let old = self.members.get(&(place.peer, place.family)).copied();
-            let farewell = old.map_or_else(Vec::new, |old| self.farewell(old, &place, rib));
-            if let Some(old) = old {
-                self.leave_group(old, place.peer, now);
-            }
-            out.extend(self.enter(place, farewell, rib));
-        }
+        let out = ready.iter().map(|p: &Place| Retiring { shard: p.shard, peer: p.peer, session: p.session, family: p.family }).collect();
+        self.retiring.extend(ready);
         out
+    }
+
+    /// The member has read its last message from its old group: it says good-bye there and enters the new one.
+    pub fn retired(&mut self, who: (PeerId, Family), session: u32, rib: &Rib, now: Instant) {
+        let of = |p: &Place| (p.peer, p.family) == who && p.session == session;
+        let Some(at) = self.retiring.iter().position(of) else { return };
+        let place = self.retiring.swap_remove(at);
+        let old = self.members.get(&who).copied();
+        let farewell = old.map_or_else(Vec::new, |old| self.farewell(old, &place, rib));
+        if let Some(old) = old {
+            self.leave_group(old, place.peer, now);
+        }
+        self.enter(place, farewell, rib);
     }
 
     fn farewell(&self, old: GroupId, place: &Place, rib: &Rib) -> Vec<bytes::Bytes> {
@@ -164,14 +191,14 @@ impl Groups {
         }
     }
 
-    fn enter(&mut self, place: Place, farewell: Vec<bytes::Bytes>, rib: &Rib) -> Option<ForShard> {
+    fn enter(&mut self, place: Place, farewell: Vec<bytes::Bytes>, rib: &Rib) {
         let Place { peer, family, shard, session, group: id } = place;
-        let entry = self.groups.get_mut(&id)?;
+        let Some(entry) = self.groups.get_mut(&id) else { return };
         entry.empty_since = None;
         let cursor = entry.group.join(peer, shard, rib);
         let journal = entry.group.journal();
         self.members.insert((peer, family), id);
-        Some(ForShard { shard, joined: Joined { peer, session, family, cursor, journal, farewell } })
+        self.entered.push(ForShard { shard, joined: Joined { peer, session, family, cursor, journal, farewell } });
     }
 
     /// A member asked for the table again.
@@ -192,7 +219,7 @@ impl Groups {
             }
         }
         let over = |e: &Entry| e.empty_since.is_some_and(|at| now.saturating_duration_since(at) >= KEEP_EMPTY);
-        let wanted = |id: &GroupId| self.joins.iter().chain(&self.moves).any(|p| p.group == *id);
+        let wanted = |id: &GroupId| self.joins.iter().chain(&self.moves).chain(&self.retiring).any(|p| p.group == *id);
         let ended: Vec<_> = self.groups.iter().filter(|(id, e)| over(e) && !wanted(id)).map(|(id, _)| *id).collect();
         for id in ended {
             if let Some(entry) = self.groups.remove(&id) {
@@ -216,6 +243,12 @@ impl Groups {
     /// The group that a peer reads.
     pub fn of(&self, peer: PeerId, family: Family) -> Option<&Group> {
         Some(&self.groups.get(self.members.get(&(peer, family))?)?.group)
+    }
+
+    /// Whether a destination is announced to anybody.
+    pub fn advertises(&self, family: Family, dest: DestId) -> bool {
+        let groups = || self.groups.values().map(|e| &e.group);
+        groups().any(|g| g.key().family == family && g.members() > 0 && g.advertises(dest))
     }
 
     pub fn advertised(&self, peer: PeerId, family: Family) -> u64 {

@@ -38,6 +38,8 @@ pub(super) struct Shared {
 #[derive(Clone, Debug)]
 pub struct Running {
     pub plan: Arc<Plan>,
+    /// The file that it was made of, as it was then.
+    pub text: Arc<str>,
     /// The neighbors of the file.
     pub peers: BTreeMap<PeerId, IpAddr>,
     /// Prefixes that were added at run time.

@@ -15,6 +15,7 @@ mod handle;
 mod kernel;
 mod listen;
 pub mod logging;
+mod restart;
 mod rib_task;
 mod sessions;
 
@@ -28,7 +29,6 @@ use crate::config::file::Install as InstallWord;
 use crate::config::{LocalHost, Plan};
 use crate::net::{Links, PeerIds, ShardHandle};
 use crate::rib::{self, Rib};
-use crate::wire::FamilySet;
 use arc_swap::ArcSwapOption;
 use control::Control;
 use fib_feed::FibFeed;
@@ -36,7 +36,7 @@ use handle::Shared;
 use listen::Listening;
 use rib_task::{RibCommand, RibTask};
 use sessions::Context;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -70,11 +70,12 @@ impl std::error::Error for StartError {
     }
 }
 
-/// Starts everything that `plan` asks for. `path` is where a reload reads from.
+/// Starts everything that the plan asks for; with it comes the text that it was made of. `path` is where a reload reads from.
 ///
 /// # Errors
 /// The operating system refuses threads. What can be lived without (a listener, the kernel) is reported in the log instead.
-pub async fn start(path: PathBuf, plan: Plan) -> Result<Handle, StartError> {
+pub async fn start(path: PathBuf, (plan, text): (Plan, String)) -> Result<Handle, StartError> {
+    let text: Arc<str> = text.into();
     let (to_rib, from_shards) = mpsc::channel(RIB_QUEUE);
     let (rib_commands, for_rib) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);
@@ -94,7 +95,7 @@ pub async fn start(path: PathBuf, plan: Plan) -> Result<Handle, StartError> {
     run_rib(task, from_shards, for_rib)?;
 
     let (orders, inbox) = mpsc::channel(COMMANDS);
-    let running = watch::Sender::new(Arc::new(Running::new(plan.clone(), wall_clock())));
+    let running = watch::Sender::new(Arc::new(Running::new(plan.clone(), Arc::clone(&text), wall_clock())));
     let shared = Arc::new(Shared {
         orders,
         shards,
@@ -105,7 +106,7 @@ pub async fn start(path: PathBuf, plan: Plan) -> Result<Handle, StartError> {
         path,
         started: (now(), wall_clock()),
     });
-    let context = Context { router: plan.router, hostname: hostname(), restarting: false, forwarding: FamilySet::NONE, seed };
+    let context = Context { router: plan.router, hostname: hostname(), restart_until: None, seed };
     let mut control = Control {
         shared: Arc::clone(&shared),
         running,
@@ -118,7 +119,11 @@ pub async fn start(path: PathBuf, plan: Plan) -> Result<Handle, StartError> {
         networks: BTreeMap::new(),
         fallback: None,
         addresses: Vec::new(),
+        marker: restart::Marker::new(plan.api.socket.with_extension("restart"), restart::boot_id()),
+        up: BTreeSet::new(),
+        marker_failed: false,
         plan,
+        text,
     };
     control.begin().await;
     tokio::spawn(control.run(inbox));

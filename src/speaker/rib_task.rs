@@ -3,7 +3,7 @@
 
 use super::fib_feed::FibFeed;
 use super::grace::{Deferral, Grace};
-use super::groups::Groups;
+use super::groups::{Groups, Retiring};
 use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Rules, ShardHandle, Up};
 use crate::policy::{PeerKind, Reason};
 use crate::rib::{PeerId, PeerInfo, Resolution, Rib};
@@ -28,15 +28,15 @@ pub enum RibCommand {
     Addresses(Vec<(u32, IpAddr)>),
     /// Another kernel side: it is told everything.
     Fib(FibFeed),
+    /// Kernel routes of a former life go.
+    SweepKernel,
     /// Reads, or in slices dumps, the tables between two turns.
     Inspect(Box<dyn FnOnce(&mut RibState) + Send>),
     /// We have just restarted: selection waits for these peers (RFC 4724 4.1).
     Defer {
-        expected: Vec<PeerId>,
+        expected: Vec<IpAddr>,
         time: Duration,
     },
-    /// A peer that selection waits for cannot be reached.
-    Unreachable(PeerId),
 }
 
 /// The tables and what hangs on them; [`RibCommand::Inspect`] sees it whole.
@@ -56,8 +56,10 @@ pub struct Live {
     pub negotiated: Arc<Negotiated>,
     pub rules: Arc<Rules>,
     pub kind: PeerKind,
+    /// Families in which End-of-RIB came.
+    pub eor_received: FamilySet,
     /// Families whose prefix limit has been reported.
-    limit_hit: FamilySet,
+    pub limit_hit: FamilySet,
 }
 
 /// Counters of the turns.
@@ -148,7 +150,7 @@ impl RibTask {
                 Err(_) => break,
             }
         }
-        self.expire(start);
+        self.expire(start).await;
         self.decide(start).await;
         let turns = &mut self.state.turns;
         turns.turns += 1;
@@ -168,8 +170,11 @@ impl RibTask {
             }
         }
         wake |= state.groups.build(&mut state.rib);
-        for out in state.groups.take_joins(&state.rib, at) {
+        for out in state.groups.take_joins(&state.rib) {
             self.shards[out.shard].send(Command::Joined(Box::new(out.joined))).await;
+        }
+        for Retiring { shard, peer, session, family } in state.groups.take_retiring() {
+            self.shards[shard].send(Command::Retire { peer, session, family }).await;
         }
         for (shard, journal, need) in state.groups.maintain(&mut state.rib, at).laggards {
             self.shards[shard].send(Command::ResetLaggards { journal, need }).await;
@@ -198,14 +203,17 @@ impl RibTask {
     }
 
     /// What fell due on the clock.
-    fn expire(&mut self, at: Instant) {
+    async fn expire(&mut self, at: Instant) {
         let expired = self.state.expire(at);
         for (peer, family) in expired.swept {
             debug!(?peer, %family, "stale routes go: the peer did not send them again in time");
         }
         if expired.selection_begins {
-            info!("route selection begins");
+            info!("the restart is over: route selection begins");
             self.sweep_kernel = true;
+            for shard in &self.shards {
+                shard.send(Command::EndRestart).await;
+            }
         }
     }
 
@@ -230,9 +238,9 @@ impl RibTask {
                 feed.sync_all(&state.rib);
                 self.fib = feed;
             }
+            RibCommand::SweepKernel => self.sweep_kernel = true,
             RibCommand::Inspect(look) => look(state),
             RibCommand::Defer { expected, time } => state.defer(expected, time, now()),
-            RibCommand::Unreachable(peer) => state.deferral.down(peer),
         }
     }
 }
@@ -265,6 +273,8 @@ impl RibState {
                 self.groups.refresh(&self.rib, peer, family);
                 heard.refreshed = true;
             }
+            FromShard::Unreachable { address } => self.deferral.unreachable(address),
+            FromShard::Retired { peer, session, family } => self.groups.retired((peer, family), session, &self.rib, at),
             FromShard::Gone { peer } => self.gone(peer, at),
         }
         heard
@@ -284,9 +294,16 @@ impl RibState {
         let swept = self.grace.back(up.peer, up.negotiated.stale_kept(), at);
         self.rib.sweep_stale(up.peer, swept);
         let restarting = up.negotiated.gr.is_some_and(|gr| gr.restarting);
-        self.deferral.up(up.peer, if restarting { FamilySet::NONE } else { end_of_rib });
-        let live =
-            Live { shard: up.shard, session: up.session, negotiated: up.negotiated, rules: up.rules, kind, limit_hit: FamilySet::NONE };
+        self.deferral.up(up.peer, info.addr, if restarting { FamilySet::NONE } else { end_of_rib });
+        let live = Live {
+            shard: up.shard,
+            session: up.session,
+            negotiated: up.negotiated,
+            rules: up.rules,
+            kind,
+            eor_received: FamilySet::NONE,
+            limit_hit: FamilySet::NONE,
+        };
         self.groups.join(up.peer, &live);
         self.live.insert(up.peer, live);
     }
@@ -299,6 +316,9 @@ impl RibState {
                 Item::Announce { family, attrs, filtered, nlri } => self.announce(peer, (family, &nlri), &attrs, filtered),
                 Item::Withdraw { family, nlri } => self.rib.withdraw(peer, family, &nlri),
                 Item::EndOfRib(family) => {
+                    if let Some(live) = self.live.get_mut(&peer) {
+                        live.eor_received.insert(family);
+                    }
                     self.rib.end_of_rib(peer, family);
                     self.grace.end_of_rib(peer, family);
                     self.deferral.end_of_rib(peer, family);
@@ -356,7 +376,7 @@ impl RibState {
     }
 
     /// We have just restarted: selection waits for these peers (RFC 4724 4.1).
-    pub fn defer(&mut self, expected: Vec<PeerId>, time: Duration, at: Instant) {
+    pub fn defer(&mut self, expected: Vec<IpAddr>, time: Duration, at: Instant) {
         self.deferral = Deferral::new(expected, time, at);
         Family::ALL.into_iter().for_each(|f| self.rib.set_deferred(f, true));
         self.groups.set_deferred(true);

@@ -9,17 +9,15 @@ use crate::session::{GrMode, GrParams, HoldTime, PeerParams, RemoteAs, RoleParam
 use crate::wire::FamilySet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What all sessions share and the configuration does not say.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub router: RouterPlan,
     pub hostname: String,
-    /// We are back from a restart: OPENs say so until the restart window closes (RFC 4724 4.1).
-    pub restarting: bool,
-    /// Families whose kernel routes survived.
-    pub forwarding: FamilySet,
+    /// We are back from a restart: OPENs say so until this moment, or until route selection begins (RFC 4724 4.1).
+    pub restart_until: Option<Instant>,
     /// Start of the jitter's random numbers.
     pub seed: u64,
 }
@@ -118,8 +116,9 @@ impl Context {
             },
             time: plan.graceful_restart.time,
             stale_time: plan.graceful_restart.stale_time,
-            restarting: self.restarting,
-            forwarding: self.forwarding,
+            restarting: self.restart_until.is_some_and(|until| super::now() < until),
+            // The kernel forwards without us. Of a machine that has rebooted we never say that it restarts.
+            forwarding: FamilySet::ALL,
             ..GrParams::default()
         }
     }

@@ -1,0 +1,250 @@
+//! The backend of the admin API on the running speaker.
+//!
+//! Owns the way from the speaker's snapshots and tables to the API's types, the ring of recent events, the servers that follow the
+//! configuration. Keeps no state of BGP: every answer is made of one look at the shards and one at the tables.
+//!
+//! Invariants: a look at the tables is short, a long list is walked in slices; what waits for a slow client is bounded.
+
+mod actions;
+mod capabilities;
+mod clock;
+mod errors;
+mod filter;
+mod kernel;
+mod logs;
+mod neighbors;
+mod reasons;
+mod route;
+mod rows;
+mod serving;
+mod status;
+mod walk;
+
+pub use serving::Serving;
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::backend::{Answer, Backend, Changes, Rows};
+use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector};
+use super::types::{
+    ActionOutcome, ActionRequest, Config, ConfigView, Event, FibEntry, History, Interface, LogRequest, LogStatus, Memory, Neighbor,
+    Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult, Problem, Readiness, ReloadRequest, ReloadResult,
+    RibCount, RibEntry, RouteDetail, Summary, Trace, Version,
+};
+use crate::net::PeerSnapshot;
+use crate::rib::PeerId;
+use crate::speaker::Handle;
+use crate::speaker::logging::Levels;
+use clock::Clock;
+use filter::Filter;
+use logs::Logs;
+use neighbors::Builder;
+use rows::Names;
+use walk::{Walk, problem};
+
+/// The running speaker as the API sees it; cheap to clone.
+#[derive(Clone)]
+pub struct Daemon(Arc<Inner>);
+
+struct Inner {
+    speaker: Handle,
+    logs: Logs,
+}
+
+impl Daemon {
+    pub fn new(speaker: Handle, levels: Levels) -> Self {
+        let logs = Logs::new(levels, &speaker.running().plan.log.level);
+        Self(Arc::new(Inner { speaker, logs }))
+    }
+
+    fn speaker(&self) -> &Handle {
+        &self.0.speaker
+    }
+
+    fn logs(&self) -> &Logs {
+        &self.0.logs
+    }
+
+    fn names(&self) -> Names {
+        Names::of(&self.speaker().running().plan)
+    }
+
+    /// All neighbors that pass `wanted`: those of the file by address, then those that came from ranges.
+    async fn peers(&self, wanted: impl Fn(&Neighbor) -> bool) -> Result<Vec<(PeerSnapshot, Neighbor)>, Problem> {
+        let mut peers = self.speaker().peers().await;
+        peers.sort_by_key(|p| (p.dynamic, p.remote));
+        let ids: Vec<PeerId> = peers.iter().map(|p| p.id).collect();
+        let facts = self.speaker().inspect(move |state| neighbors::facts(state, &ids)).await.map_err(|e| problem(&e))?;
+        let running = self.speaker().running();
+        let builder = Builder { plan: &running.plan, facts: &facts, clock: Clock::now(), hints: errors::tcp_hints() };
+        let rows = peers.into_iter().map(|peer| {
+            let row = builder.neighbor(&peer);
+            (peer, row)
+        });
+        Ok(rows.filter(|(_, row)| wanted(row)).collect())
+    }
+
+    /// The one neighbor that `text` means.
+    async fn peer(&self, text: &str) -> Result<(PeerSnapshot, Neighbor), Problem> {
+        let selector = Selector::Peer(text.to_owned());
+        let mut found = self.peers(|row| selector.matches(row)).await?;
+        match (found.pop(), found.is_empty()) {
+            (Some(one), true) => Ok(one),
+            (Some(_), false) => Err(Problem::conflict(format!("`{text}` means more than one neighbor")).with_detail("use its address")),
+            (None, _) => Err(no_neighbor(text)),
+        }
+    }
+
+    async fn walk(&self, query: RibQuery) -> Result<Walk, Problem> {
+        let peer = match &query.neighbor {
+            Some(text) => Some(self.peer(text).await.map(|(peer, _)| (peer.id, peer.remote.ip()))?),
+            None => None,
+        };
+        let resume = query.resume.clone();
+        Walk::new(Filter::new(query, peer)?, self.names(), resume.as_deref())
+    }
+}
+
+fn no_neighbor(text: &str) -> Problem {
+    Problem::not_found(format!("no neighbor `{text}`")).with_detail("`bgpctl show neighbors -o name` lists them")
+}
+
+impl Backend for Daemon {
+    fn summary(&self) -> Answer<'_, Summary> {
+        Box::pin(status::summary(self))
+    }
+
+    fn version(&self) -> Answer<'_, Version> {
+        Box::pin(async { Ok(status::version()) })
+    }
+
+    fn memory(&self) -> Answer<'_, Memory> {
+        Box::pin(status::memory(self))
+    }
+
+    fn config(&self, view: ConfigView) -> Answer<'_, Config> {
+        Box::pin(async move { status::config(self, view) })
+    }
+
+    fn policies(&self) -> Answer<'_, Vec<PolicyInfo>> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn neighbors(&self, query: NeighborQuery) -> Answer<'_, Vec<Neighbor>> {
+        Box::pin(async move {
+            let found = self.peers(|row| query.matches(row)).await?;
+            Ok(found.into_iter().map(|(_, row)| row).collect())
+        })
+    }
+
+    fn watch_neighbors(&self, _query: NeighborQuery) -> Answer<'_, Changes<Neighbor>> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn history(&self, _selector: Selector) -> Answer<'_, Vec<History>> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn act(&self, selector: Selector, request: ActionRequest) -> Answer<'_, Vec<ActionOutcome>> {
+        Box::pin(async move {
+            let found = self.peers(|row| selector.matches(row)).await?;
+            if found.is_empty() {
+                return Err(match selector {
+                    Selector::All => Problem::not_found("there are no neighbors"),
+                    Selector::Group(group) => Problem::not_found(format!("no neighbor of group `{group}`")),
+                    Selector::Peer(text) => no_neighbor(&text),
+                });
+            }
+            let mut outcomes = Vec::with_capacity(found.len());
+            for (peer, row) in &found {
+                outcomes.push(actions::act(self, peer, row, &request).await?);
+            }
+            Ok(outcomes)
+        })
+    }
+
+    fn rib(&self, query: RibQuery) -> Answer<'_, Rows<RibEntry>> {
+        Box::pin(async move {
+            let limit = query.limit;
+            Ok(walk::stream(self.clone(), self.walk(query).await?, limit))
+        })
+    }
+
+    fn rib_count(&self, query: RibQuery) -> Answer<'_, RibCount> {
+        Box::pin(async move { walk::count(self, self.walk(query).await?).await })
+    }
+
+    fn watch_rib(&self, _query: RibQuery) -> Answer<'_, Changes<RibEntry>> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn route(&self, prefix: IpNet) -> Answer<'_, RouteDetail> {
+        Box::pin(route::route(self, prefix))
+    }
+
+    fn explain(&self, _query: ExplainQuery) -> Answer<'_, Trace> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn fib(&self, _query: FibQuery) -> Answer<'_, Rows<FibEntry>> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn next_hops(&self) -> Answer<'_, Vec<NextHop>> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn interfaces(&self) -> Answer<'_, Vec<Interface>> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn events(&self, _query: EventQuery) -> Answer<'_, Vec<Event>> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn watch_events(&self, _query: EventQuery) -> Answer<'_, Changes<Event>> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn networks(&self) -> Answer<'_, Vec<Network>> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn add_network(&self, _request: NetworkRequest) -> Answer<'_, Network> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn delete_network(&self, _prefix: IpNet) -> Answer<'_, Network> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn test_policy(&self, _request: PolicyTestRequest) -> Answer<'_, PolicyTestResult> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn reload(&self, _request: ReloadRequest) -> Answer<'_, ReloadResult> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn confirm(&self) -> Answer<'_, ReloadResult> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn rollback(&self) -> Answer<'_, ReloadResult> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn set_log(&self, _request: LogRequest) -> Answer<'_, LogStatus> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+
+    fn readiness(&self) -> Answer<'_, Readiness> {
+        Box::pin(status::readiness(self))
+    }
+
+    fn metrics(&self) -> Answer<'_, String> {
+        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    }
+}
