@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
+mod guards;
 mod lab;
 mod peers;
+mod routes;
 mod sessions;
 mod us;
 

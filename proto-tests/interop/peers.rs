@@ -4,7 +4,7 @@ mod bird;
 mod frr;
 mod gobgp;
 
-use crate::lab::{Host, PATIENCE, Process, eventually, v4};
+use crate::lab::{Host, Lab, PATIENCE, Process, eventually, v4};
 
 pub use frr::{BGPD, ZEBRA};
 
@@ -27,6 +27,15 @@ impl Kind {
             Kind::GoBgp => 4,
         }
     }
+}
+
+/// One of each daemon, on the host with its number.
+pub fn one_of_each(lab: &Lab, setup: impl Fn(Kind, &Host) -> Setup) -> Vec<Peer> {
+    let start = |kind: Kind| {
+        let host = lab.host(kind.number());
+        Peer::start(kind, &host, setup(kind, &host))
+    };
+    ALL.into_iter().map(start).collect()
 }
 
 /// Settings of a daemon with one session, to us.
@@ -120,6 +129,8 @@ trait Daemon {
     fn count(&self, v6: bool) -> usize;
     /// Asks us for our routes again.
     fn refresh(&self);
+    /// The one that speaks BGP.
+    fn process(&self) -> &Process;
     fn processes(&mut self) -> Vec<&mut Process>;
 }
 
@@ -180,6 +191,10 @@ impl Peer {
 
     pub fn refresh(&self) {
         self.daemon.refresh();
+    }
+
+    pub fn log(&self) -> String {
+        self.daemon.process().log()
     }
 
     /// As a crash would.

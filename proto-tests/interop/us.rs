@@ -44,9 +44,28 @@ impl Kubgpd {
         self.process = launch(&self.host);
     }
 
+    /// Whether the log says this word about a peer.
+    pub fn told(&self, peer: &str, word: &str) -> bool {
+        self.log().lines().any(|line| line.contains(&format!("peer={peer} ")) && line.contains(word))
+    }
+
     pub fn log(&self) -> String {
         self.process.log()
     }
+}
+
+/// A policy named `all` that accepts everything.
+pub const ACCEPT_ALL: &str = "policies: { all: [{ action: accept }] }\n";
+
+/// An entry of `neighbors`; these come right after one another.
+pub fn neighbor(address: &str, asn: u32, settings: &str) -> String {
+    format!("  - {{ address: \"{address}\", asn: {asn}, connectRetryTime: 1s, {settings} }}\n")
+}
+
+/// `originate` with these networks, MED 7.
+pub fn networks(prefixes: &[&str]) -> String {
+    let entries: String = prefixes.iter().map(|prefix| format!("    - {{ prefix: \"{prefix}\", med: 7 }}\n")).collect();
+    format!("originate:\n  networks:\n{entries}")
 }
 
 fn write(host: &Host, asn: u32, config: &str) {
@@ -57,6 +76,8 @@ fn write(host: &Host, asn: u32, config: &str) {
         host.number,
         socket.display()
     );
+    // The entries of neighbors stand in the text without their key.
+    let text = text.replacen("\n  - { address", "\nneighbors:\n  - { address", 1);
     host.write("kubgp.yaml", &text);
 }
 

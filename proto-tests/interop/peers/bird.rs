@@ -39,6 +39,10 @@ impl Daemon for Bird {
         birdc(&self.host, "reload in kubgp");
     }
 
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
     fn processes(&mut self) -> Vec<&mut Process> {
         vec![&mut self.process]
     }

@@ -54,6 +54,10 @@ impl Daemon for Frr {
         vtysh(&self.host, "clear bgp * soft in");
     }
 
+    fn process(&self) -> &Process {
+        &self.bgpd
+    }
+
     fn processes(&mut self) -> Vec<&mut Process> {
         vec![&mut self.bgpd, &mut self.zebra]
     }

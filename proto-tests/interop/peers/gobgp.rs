@@ -54,6 +54,10 @@ impl Daemon for GoBgp {
         gobgp(&self.host, &["neighbor", &self.us, "softresetin"]);
     }
 
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
     fn processes(&mut self) -> Vec<&mut Process> {
         vec![&mut self.process]
     }
