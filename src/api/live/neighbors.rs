@@ -208,15 +208,15 @@ fn timers(peer: &PeerSnapshot) -> Timers {
 }
 
 fn messages(peer: &PeerSnapshot) -> Messages {
-    let counters = |c: &Counters, updates: u64| MessageCounters {
+    let counters = |c: &Counters| MessageCounters {
         open: c.open,
-        update: c.update + updates,
+        update: c.update,
         notification: c.notification,
         keepalive: c.keepalive,
         route_refresh: c.route_refresh,
-        total: c.total() + updates,
+        total: c.total(),
     };
-    Messages { sent: counters(&peer.status.sent, peer.updates_sent), received: counters(&peer.status.received, 0) }
+    Messages { sent: counters(&peer.status.sent), received: counters(&peer.status.received) }
 }
 
 pub(super) const fn state(state: State) -> SessionState {
