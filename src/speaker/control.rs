@@ -348,7 +348,7 @@ impl Control {
         match event {
             Ok(PeerEvent { remote, what: PeerChange::State { to: State::Established, .. }, .. }) => _ = self.up.insert(remote),
             Ok(PeerEvent { remote, what: PeerChange::State { .. }, .. }) => _ = self.up.remove(&remote),
-            Ok(PeerEvent { what: PeerChange::PrefixLimit { .. }, .. }) => {}
+            Ok(_) => {}
             Err(RecvError::Lagged(_)) => {
                 let mut up = BTreeSet::new();
                 for shard in &self.shared.shards {

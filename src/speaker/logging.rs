@@ -31,12 +31,13 @@ impl Levels {
 pub fn init(plan: &LogPlan) -> Result<Levels, String> {
     let filter = EnvFilter::try_new(&plan.level).map_err(|e| e.to_string())?;
     let (filter, handle) = reload::Layer::new(filter);
+    let terminal = std::io::stderr().is_terminal();
     let json = match plan.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
-        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Auto => !terminal,
     };
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
     let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|e| e.to_string())?;
     Ok(Levels { filter: handle })

@@ -110,7 +110,6 @@ pub struct Heard {
 pub struct Overrun {
     pub shard: usize,
     pub peer: PeerId,
-    pub remote: IpAddr,
     pub family: Family,
     pub limit: u32,
     pub action: LimitAction,
@@ -219,10 +218,13 @@ impl RibTask {
     async fn hear(&mut self, message: FromShard, at: Instant) -> usize {
         let heard = self.state.hear(message, at);
         self.refreshed |= heard.refreshed;
-        if let Some(Overrun { shard, peer, remote, family, limit, action, reason }) = heard.overrun {
-            warn!(peer = %remote, %family, limit, ?action, "the peer has more prefixes than it may");
-            // Without a listener there is nobody to tell.
-            let _ = self.events.send(PeerEvent { peer, remote, what: PeerChange::PrefixLimit { family, limit } });
+        if let Some(Overrun { shard, peer, family, limit, action, reason }) = heard.overrun {
+            if let Some(live) = self.state.live.get(&peer) {
+                let remote = live.negotiated.remote_addr.ip();
+                warn!(peer = %remote, %family, limit, ?action, "the peer has more prefixes than it may");
+                // Without a listener there is nobody to tell.
+                let _ = self.events.send(PeerEvent { peer, remote, what: PeerChange::PrefixLimit { family, limit } });
+            }
             if let Some(reason) = reason {
                 self.shards[shard].send(Command::Stop { peer, reason }).await;
             }
@@ -284,15 +286,6 @@ impl RibState {
             live: BTreeMap::new(),
             turns: Turns::default(),
             changes: broadcast::Sender::new(CHANGES),
-        }
-    }
-
-    /// Tells who listens which prefixes changed; their destinations are still there.
-    fn tell(&self, family: Family, changed: &Changed) {
-        if self.changes.receiver_count() > 0 {
-            let prefixes = changed.paths.iter().filter_map(|id| self.rib.dest(family, *id)).map(|d| d.prefix());
-            // The last listener may have gone meanwhile.
-            let _ = self.changes.send(prefixes.collect());
         }
     }
 
@@ -382,8 +375,7 @@ impl RibState {
             LimitAction::Restart(after) => Some(Some(after)),
         };
         let reason = restart_after.map(|restart_after| StopReason::MaxPrefix { family, limit, restart_after });
-        let remote = live.negotiated.remote_addr.ip();
-        Some(Overrun { shard: live.shard, peer, remote, family, limit, action, reason })
+        Some(Overrun { shard: live.shard, peer, family, limit, action, reason })
     }
 
     fn down(&mut self, peer: PeerId, down: &Down, at: Instant) {
@@ -438,6 +430,15 @@ impl RibState {
     /// When [`Self::expire`] or the groups have something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
         [self.grace.next(), self.deferral.deadline(), self.groups.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Tells who listens which prefixes changed; their destinations are still there.
+    fn tell(&self, family: Family, changed: &Changed) {
+        if self.changes.receiver_count() > 0 {
+            let prefixes = changed.paths.iter().filter_map(|id| self.rib.dest(family, *id)).map(|d| d.prefix());
+            // The last listener may have gone meanwhile.
+            let _ = self.changes.send(prefixes.collect());
+        }
     }
 
     /// Stores routes of a peer. Where a limit drops, what is beyond it is kept with its reason and not used.

@@ -1,0 +1,121 @@
+//! What keeps others out, and what is said when a session ends: MD5, GTSM, ranges, limits, shutdown.
+
+use crate::lab::{Lab, PATIENCE, always, eventually};
+use crate::peers::{Kind, Peer, Setup, one_of_each};
+use crate::us::{ACCEPT_ALL, Kubgpd, neighbor, networks};
+use std::time::Duration;
+
+#[test]
+fn md5_keys() {
+    if !crate::ready() {
+        return;
+    }
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let key = us.write("key", "swordfish");
+    let settings = format!("password: {{ file: {} }}", key.display());
+    let peers = one_of_each(&lab, |kind, host| Setup { password: Some("swordfish"), ..Setup::new(host, 65000 + kind.number() as u32) });
+    let wrong = [(Kind::Frr, lab.host(5), true), (Kind::Bird, lab.host(6), false)].map(|(kind, host, passive)| {
+        Peer::start(kind, &host, Setup { password: Some("sailfish"), passive, ..Setup::new(&host, 65000 + host.number as u32) })
+    });
+    let neighbors: String = peers.iter().chain(&wrong).map(|p| neighbor(&p.setup.own, p.setup.asn, &settings)).collect();
+    let kubgpd = Kubgpd::start(&us, 64512, &(neighbors + &networks(&["10.1.0.0/24"])));
+    peers.iter().for_each(|peer| peer.wait_route("10.1.0.0/24", "with the right key", |_| true));
+    always(Duration::from_secs(3), "a wrong key does not come up", || !wrong.iter().any(Peer::established));
+    // One that only waits for us, and one that dials us, too.
+    for peer in &wrong {
+        eventually(PATIENCE, "we tell", || kubgpd.told(&peer.setup.own, "MD5"));
+    }
+}
+
+#[test]
+fn gtsm() {
+    if !crate::ready() {
+        return;
+    }
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let peers = one_of_each(&lab, |kind, host| Setup { gtsm: true, ..Setup::new(host, 65000 + kind.number() as u32) });
+    // These send with TTL 1.
+    let without = [(Kind::Frr, lab.host(5)), (Kind::Bird, lab.host(6))]
+        .map(|(kind, host)| Peer::start(kind, &host, Setup { passive: false, ..Setup::new(&host, 65000 + host.number as u32) }));
+    let neighbors: String = peers.iter().chain(&without).map(|p| neighbor(&p.setup.own, p.setup.asn, "ttlSecurity: 1")).collect();
+    let _kubgpd = Kubgpd::start(&us, 64512, &(neighbors + &networks(&["10.1.0.0/24"])));
+    peers.iter().for_each(|peer| peer.wait_route("10.1.0.0/24", "with TTL 255", |_| true));
+    always(Duration::from_secs(3), "TTL 1 does not come up", || !without.iter().any(Peer::established));
+}
+
+#[test]
+fn sessions_from_a_range_with_its_key() {
+    if !crate::ready() {
+        return;
+    }
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let key = us.write("key", "swordfish");
+    let config = format!(
+        "groups:\n  nodes: {{ asn: external, passive: true, password: {{ file: {} }} }}\n\
+         dynamicNeighbors: [{{ range: 10.0.0.0/28, group: nodes }}]\n{}",
+        key.display(),
+        networks(&["10.1.0.0/24"])
+    );
+    let mut kubgpd = Kubgpd::start(&us, 64512, &config);
+    let setup = |host: &_, asn, password| Setup { password, passive: false, ..Setup::new(host, asn) };
+    let peers = one_of_each(&lab, |kind, host| setup(host, 65000 + kind.number() as u32, Some("swordfish")));
+    let refused = [(5, Some("sailfish")), (6, None), (16, Some("swordfish"))].map(|(number, password)| {
+        let host = lab.host(number);
+        Peer::start(Kind::Bird, &host, setup(&host, 65005, password))
+    });
+    peers.iter().for_each(|peer| peer.wait_route("10.1.0.0/24", "from the range", |r| r.as_path == "64512"));
+    always(Duration::from_secs(2), "others do not come up", || !refused.iter().any(Peer::established));
+    // Nothing of them is left when they come back.
+    kubgpd.kill();
+    kubgpd.restart();
+    peers.iter().for_each(|peer| peer.wait_route("10.1.0.0/24", "after a restart", |_| true));
+}
+
+#[test]
+fn the_text_of_a_shutdown() {
+    if !crate::ready() {
+        return;
+    }
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let peers = one_of_each(&lab, |kind, host| Setup::new(host, 65000 + kind.number() as u32));
+    let neighbors: String = peers.iter().map(|p| neighbor(&p.setup.own, p.setup.asn, "")).collect();
+    let mut kubgpd = Kubgpd::start(&us, 64512, &neighbors);
+    peers.iter().for_each(Peer::wait_established);
+    let [frr, bird, gobgp] = <[Peer; 3]>::try_from(peers).ok().unwrap();
+    frr.ctl("configure terminal / router bgp 65002 / neighbor 10.0.0.1 shutdown message rack 7 moves");
+    eventually(PATIENCE, "FRR's words reach us", || kubgpd.log().contains("rack 7 moves"));
+    bird.ctl("disable kubgp \"disk full\"");
+    eventually(PATIENCE, "BIRD's words reach us", || kubgpd.log().contains("disk full"));
+    frr.ctl("configure terminal / router bgp 65002 / no neighbor 10.0.0.1 shutdown message rack 7 moves / no neighbor 10.0.0.1 shutdown");
+    bird.ctl("enable kubgp");
+    [&frr, &bird].iter().for_each(|p| p.wait_established());
+    kubgpd.stop();
+    eventually(PATIENCE, "FRR heard of our stop", || frr.ctl("show bgp neighbors 10.0.0.1").contains("Cease/Administrative Shutdown"));
+    eventually(PATIENCE, "BIRD heard of our stop", || bird.ctl("show protocols all kubgp").contains("Administrative shutdown"));
+    eventually(PATIENCE, "GoBGP heard of our stop", || gobgp.log().contains("code 6(cease) subcode 2"));
+}
+
+#[test]
+fn too_many_prefixes() {
+    if !crate::ready() {
+        return;
+    }
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let many: Vec<String> = (0..5).map(|i| format!("10.20.{i}.0/24")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let peers = one_of_each(&lab, |kind, host| Setup::new(host, 65000 + kind.number() as u32).networks(&many));
+    let settings = "import: [all], maxPrefixes: { limit: 4, action: shutdown }";
+    let neighbors: String = peers.iter().map(|p| neighbor(&p.setup.own, p.setup.asn, settings)).collect();
+    let kubgpd = Kubgpd::start(&us, 64512, &(ACCEPT_ALL.to_owned() + &neighbors));
+    let [frr, bird, gobgp] = <[Peer; 3]>::try_from(peers).ok().unwrap();
+    eventually(PATIENCE, "FRR got 6/1", || frr.ctl("show bgp neighbors 10.0.0.1").contains("Cease/Maximum Number of Prefixes Reached"));
+    eventually(PATIENCE, "BIRD got 6/1", || bird.log().contains("Maximum number of prefixes reached"));
+    eventually(PATIENCE, "GoBGP got 6/1", || gobgp.log().contains("code 6(cease) subcode 1"));
+    always(Duration::from_secs(2), "the sessions stay down", || ![&frr, &bird, &gobgp].iter().any(|p| p.established()));
+    assert!(kubgpd.log().contains("more prefixes than it may"));
+}

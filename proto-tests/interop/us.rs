@@ -1,0 +1,86 @@
+//! Our own daemon.
+
+use crate::lab::{Host, PATIENCE, Process, eventually};
+
+/// A running kubgpd.
+pub struct Kubgpd {
+    host: Host,
+    asn: u32,
+    process: Process,
+}
+
+impl Kubgpd {
+    /// Starts it with a router id of its own; `config` is the rest of the file.
+    pub fn start(host: &Host, asn: u32, config: &str) -> Self {
+        write(host, asn, config);
+        let process = launch(host);
+        let daemon = Self { host: host.clone(), asn, process };
+        eventually(PATIENCE, "kubgpd runs", || daemon.log().contains("running"));
+        daemon
+    }
+
+    /// Takes another configuration into use (SIGHUP).
+    pub fn reload(&self, config: &str) {
+        let applied = || self.log().matches("configuration applied").count();
+        let before = applied();
+        write(&self.host, self.asn, config);
+        self.process.signal("HUP");
+        eventually(PATIENCE, "the new configuration is in use", || applied() > before);
+    }
+
+    /// As a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Asks it to end, and waits for it.
+    pub fn stop(&mut self) {
+        self.process.signal("TERM");
+        self.process.ended();
+    }
+
+    /// Starts it again after [`Self::kill`] or [`Self::stop`].
+    pub fn restart(&mut self) {
+        self.process = launch(&self.host);
+    }
+
+    /// Whether the log says this word about a peer.
+    pub fn told(&self, peer: &str, word: &str) -> bool {
+        self.log().lines().any(|line| line.contains(&format!("peer={peer} ")) && line.contains(word))
+    }
+
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}
+
+/// A policy named `all` that accepts everything.
+pub const ACCEPT_ALL: &str = "policies: { all: [{ action: accept }] }\n";
+
+/// An entry of `neighbors`; these come right after one another.
+pub fn neighbor(address: &str, asn: u32, settings: &str) -> String {
+    format!("  - {{ address: \"{address}\", asn: {asn}, connectRetryTime: 1s, {settings} }}\n")
+}
+
+/// `originate` with these networks, MED 7.
+pub fn networks(prefixes: &[&str]) -> String {
+    let entries: String = prefixes.iter().map(|prefix| format!("    - {{ prefix: \"{prefix}\", med: 7 }}\n")).collect();
+    format!("originate:\n  networks:\n{entries}")
+}
+
+fn write(host: &Host, asn: u32, config: &str) {
+    let socket = host.folder.join("kubgp.sock");
+    let text = format!(
+        "apiVersion: kubgp.io/v1\nrouter: {{ asn: {asn}, id: 10.255.0.{} }}\napi: {{ socket: {} }}\nmetrics: {{ listen: off }}\n\
+         log: {{ level: debug, format: text }}\n{config}",
+        host.number,
+        socket.display()
+    );
+    // The entries of neighbors stand in the text without their key.
+    let text = text.replacen("\n  - { address", "\nneighbors:\n  - { address", 1);
+    host.write("kubgp.yaml", &text);
+}
+
+fn launch(host: &Host) -> Process {
+    host.start(env!("CARGO_BIN_EXE_kubgpd"), &["--config", host.folder.join("kubgp.yaml").to_str().unwrap()])
+}
