@@ -3,11 +3,11 @@
 //! and every route leads back to a node that originates it. Where several outcomes are stable, any of them is right.
 
 use crate::network::{LinkEnd, Network, address_v4, address_v6};
+use ipnet::IpNet;
 use kubgp::export::{AddPath, NextHopMode};
 use kubgp::rib::{DestRef, DumpCursor, PeerId};
-use kubgp::wire::attr::{AttrSet, Origin, PathAttributes};
 use kubgp::wire::Family;
-use ipnet::IpNet;
+use kubgp::wire::attr::{AttrSet, Origin, PathAttributes};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 

@@ -5,10 +5,10 @@ use crate::node::{Node, Setup};
 use crate::pipe::{End, Pipe};
 use crate::port::Wants;
 use kubgp::export::{AddPath, NextHopMode};
+use kubgp::net::Rules;
 use kubgp::policy::community::StandardPattern;
 use kubgp::policy::params::{Action, Match, Members, Rule};
 use kubgp::policy::{AtEnd, Chain, Params, Policy};
-use kubgp::net::Rules;
 use kubgp::session::{Direction, GrMode, GrParams, HoldTime, PeerParams, RemoteAs, StopReason};
 use kubgp::wire::{Asn, ClusterId, Family, FamilySet, RouterId};
 use std::collections::BTreeMap;
@@ -168,7 +168,12 @@ impl Network {
         for (index, link) in self.links.iter().enumerate() {
             for side in 0..2 {
                 if link.ends[side].node == node {
-                    settings.push((index, side, self.addresses(index, side), (self.params(index, side, restarting), self.rules(index, side))));
+                    settings.push((
+                        index,
+                        side,
+                        self.addresses(index, side),
+                        (self.params(index, side, restarting), self.rules(index, side)),
+                    ));
                 }
             }
         }
@@ -385,7 +390,8 @@ impl Network {
         }
         let capacity = self.links[link].capacity;
         let pipes = [Pipe::new(capacity), Pipe::new(capacity)];
-        let end = |net: &Self, node: usize| WireEnd { node, port: net.port_of(node, link), generation: net.nodes[node].generation, open: true };
+        let end =
+            |net: &Self, node: usize| WireEnd { node, port: net.port_of(node, link), generation: net.nodes[node].generation, open: true };
         let wire = self.wires.len();
         let ends = [end(self, node), end(self, other)];
         self.wires.push(Wire { ends, pipes: pipes.clone(), planned: [false; 2], link, lost: false });

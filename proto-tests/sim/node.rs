@@ -2,14 +2,14 @@
 
 use crate::network::{address_v4, address_v6, asn};
 use crate::port::{Port, Wants};
+use ipnet::IpNet;
 use kubgp::export::{Journal, View};
-use kubgp::net::{FromShard, GroupView, Joined, Rules};
+use kubgp::net::{FromShard, GroupView, Joined, Leave, Rules};
 use kubgp::rib::{self, PeerId, Rib};
 use kubgp::session::{PeerParams, StopReason};
-use kubgp::speaker::RibState;
+use kubgp::speaker::{ForShard, RibState};
 use kubgp::wire::attr::AttrSet;
 use kubgp::wire::{Family, RouterId};
-use ipnet::IpNet;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -28,6 +28,7 @@ pub struct Setup {
 /// From the RIB to the shard.
 pub enum Command {
     Joined(Box<Joined>),
+    Leave(Leave),
     ResetLaggards(Arc<Journal>, u64),
 }
 
@@ -81,9 +82,8 @@ impl Node {
         self.views.clear();
         (self.rib_planned, self.shard_planned, self.rib_timer) = (false, false, None);
         let ids = |i: usize| PeerId(i as u32 + 1);
-        let interfaces = ports.iter().flat_map(|(link, side, ..)| {
-            [(*link as u32, address_v4(*link, *side)), (*link as u32, address_v6(*link, *side))]
-        });
+        let interfaces =
+            ports.iter().flat_map(|(link, side, ..)| [(*link as u32, address_v4(*link, *side)), (*link as u32, address_v6(*link, *side))]);
         let addresses: Vec<_> = interfaces.collect();
         let own: Vec<_> = addresses.iter().map(|(_, a)| *a).collect();
         self.state.rib.set_own_addresses(&own);
@@ -91,7 +91,8 @@ impl Node {
         if restarting {
             self.state.defer((0..ports.len()).map(ids).collect(), DEFERRAL, now);
         }
-        let make = |(i, (link, side, addresses, settings)): (usize, PortSettings)| Port::new(ids(i), (link, side), addresses, settings, now);
+        let make =
+            |(i, (link, side, addresses, settings)): (usize, PortSettings)| Port::new(ids(i), (link, side), addresses, settings, now);
         self.ports = ports.into_iter().enumerate().map(make).collect();
         for (prefix, attrs) in &self.origins {
             self.state.rib.originate(*prefix, attrs);
@@ -142,7 +143,10 @@ impl Node {
         }
         wake |= state.groups.build(&mut state.rib);
         for out in state.groups.take_joins(&state.rib, now) {
-            self.commands.push_back(Command::Joined(Box::new(out.joined)));
+            self.commands.push_back(match out {
+                ForShard::Leave { leave, .. } => Command::Leave(leave),
+                ForShard::Join { joined, .. } => Command::Joined(joined),
+            });
         }
         for (_, journal, need) in state.groups.maintain(&mut state.rib, now).laggards {
             self.commands.push_back(Command::ResetLaggards(journal, need));
@@ -161,6 +165,11 @@ impl Node {
                     let view = self.view(&joined.journal);
                     if let Some(port) = self.ports.iter_mut().find(|p| p.peer == joined.peer) {
                         port.join(*joined, view);
+                    }
+                }
+                Command::Leave(leave) => {
+                    if let Some(port) = self.ports.iter_mut().find(|p| p.peer == leave.peer) {
+                        port.leave(leave);
                     }
                 }
                 Command::ResetLaggards(journal, need) => {

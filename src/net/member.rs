@@ -56,6 +56,16 @@ impl Member {
         self.cursor.request_refresh(self.enhanced);
     }
 
+    /// Writes no more than the end of the message that was begun; its need still counts.
+    pub fn retire(&mut self) {
+        self.cursor.retire();
+    }
+
+    /// Goes on for a member of another group, which has retired.
+    pub fn follow(&mut self, old: &Self) {
+        self.cursor.follow(&old.cursor);
+    }
+
     /// The rest of a message that is half written.
     pub fn unfinished(&self) -> Option<Bytes> {
         let mut slices = Slices::new();
@@ -142,12 +152,7 @@ pub struct Progress {
 ///
 /// # Errors
 /// The connection is broken.
-pub fn write(
-    conn: &mut Conn<impl Stream>,
-    members: &mut [Option<Member>],
-    budget: usize,
-    progress: &mut Progress,
-) -> io::Result<()> {
+pub fn write(conn: &mut Conn<impl Stream>, members: &mut [Option<Member>], budget: usize, progress: &mut Progress) -> io::Result<()> {
     let mut turn = 0;
     let mut idle = 0;
     while !conn.blocked {

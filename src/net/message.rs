@@ -150,6 +150,8 @@ pub enum Command {
     },
     /// The answer to [`Up`], for one family.
     Joined(Box<Joined>),
+    /// A member stops to read its group's journal, and says so with [`FromShard::Left`]; then it gets [`Self::Joined`] for another.
+    Leave(Leave),
     /// Asks the peer to send its routes again (RFC 2918); nothing happens where that was not negotiated.
     RequestRefresh {
         peer: PeerId,
@@ -184,6 +186,14 @@ pub struct Joined {
     pub farewell: Vec<Bytes>,
 }
 
+/// A member that changes its update group.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Leave {
+    pub peer: PeerId,
+    pub session: u32,
+    pub family: Family,
+}
+
 /// Shard to RIB, in the order in which things happened to the peer.
 pub enum FromShard {
     Up(Box<Up>),
@@ -205,6 +215,8 @@ pub enum FromShard {
         peer: PeerId,
         rules: Arc<Rules>,
     },
+    /// The answer to [`Command::Leave`].
+    Left(Leave),
     /// The peer is gone for good.
     Gone {
         peer: PeerId,

@@ -4,7 +4,7 @@ use super::conn::Conn;
 use super::connect;
 use super::import::{Origin, import};
 use super::member::{GroupView, Member, Progress};
-use super::message::{FromShard, Item, Joined, PeerConfig, PeerSnapshot, Rules, Up};
+use super::message::{FromShard, Item, Joined, Leave, PeerConfig, PeerSnapshot, Rules, Up};
 use super::shard::{PeerEvent, Shard, next_conn, now};
 use crate::export::Journal;
 use crate::policy::Import;
@@ -228,14 +228,29 @@ impl Runner {
         let mut cell = self.cell.borrow_mut();
         let Some(id) = cell.established.filter(|_| cell.session == joined.session) else { return };
         let enhanced = cell.machine.status().negotiated.as_ref().is_some_and(|n| n.enhanced_refresh);
-        let new = Member::new(joined.family, group, joined.cursor, enhanced);
-        let old = cell.members[joined.family.index()].replace(new);
+        let mut new = Member::new(joined.family, group, joined.cursor, enhanced);
+        let old = cell.members[joined.family.index()].take();
+        old.iter().for_each(|old| new.follow(old));
+        cell.members[joined.family.index()] = Some(new);
         if let Some(conn) = cell.conn(id) {
             if let Some(rest) = old.and_then(|old| old.unfinished()) {
                 conn.push_first(rest);
             }
             joined.farewell.into_iter().for_each(|message| conn.push(message));
         }
+    }
+
+    /// Stops to read an update group's journal; the RIB learns it when no more will be read.
+    pub fn leave(&self, leave: Leave) {
+        let mut cell = self.cell.borrow_mut();
+        if cell.established.is_some() && cell.session == leave.session {
+            if let Some(member) = &mut cell.members[leave.family.index()] {
+                member.retire();
+            }
+            cell.outbox.push_back(FromShard::Left(leave));
+        }
+        drop(cell);
+        self.changed.notify_one();
     }
 
     /// Sends all routes of a family again.

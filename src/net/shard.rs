@@ -184,6 +184,7 @@ impl Shard {
             Command::SetRanges(ranges) => self.set_ranges(ranges, now),
             Command::Accepted { stream, remote } => self.accepted(stream, remote),
             Command::Joined(joined) => self.joined(*joined),
+            Command::Leave(leave) => self.with(leave.peer, |p| p.leave(leave)),
             Command::RequestRefresh { peer, family } => self.with(peer, |p| p.request_refresh(family)),
             Command::StopRange { range, reason } => {
                 let peers = self.peers.borrow();
