@@ -24,7 +24,9 @@ fn ready() -> bool {
         return false;
     }
     let is_there = |program: &&str| {
-        ["/usr/sbin", "/usr/bin", "/sbin", "/bin", ""].iter().any(|folder| Path::new(&format!("{folder}/{}", program.trim_start_matches('/'))).exists())
+        ["/usr/sbin", "/usr/bin", "/sbin", "/bin", ""]
+            .iter()
+            .any(|folder| Path::new(&format!("{folder}/{}", program.trim_start_matches('/'))).exists())
     };
     let missing: Vec<&str> = ["ip", "sysctl", "bird", "birdc", "gobgpd", "gobgp", "vtysh", peers::BGPD, peers::ZEBRA]
         .into_iter()

@@ -17,7 +17,8 @@ fn reflection() {
         Peer::start(kind, host, Setup::new(host, 64512).both_families().networks(&[&format!("10.{n}.0.0/24"), &format!("fd{n:02x}::/64")]))
     };
     let clients: Vec<Peer> = ALL.into_iter().map(|kind| set_up(kind, &lab.host(kind.number()))).collect();
-    let others: Vec<Peer> = [(Kind::Frr, 12), (Kind::Bird, 13), (Kind::GoBgp, 14)].into_iter().map(|(kind, n)| set_up(kind, &lab.host(n))).collect();
+    let others: Vec<Peer> =
+        [(Kind::Frr, 12), (Kind::Bird, 13), (Kind::GoBgp, 14)].into_iter().map(|(kind, n)| set_up(kind, &lab.host(n))).collect();
     let families = "families: [ipv4-unicast, ipv6-unicast]";
     let mut config: String =
         clients.iter().map(|p| neighbor(&p.setup.own, 64512, &format!("{families}, routeReflectorClient: true"))).collect();
