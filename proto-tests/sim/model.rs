@@ -49,7 +49,8 @@ pub struct Path {
     /// Import took it.
     pub accepted: bool,
     pub best: bool,
-    pub stale: bool,
+    /// As received (RFC 7911).
+    pub path_id: u32,
 }
 
 pub type Table = BTreeMap<IpNet, Vec<Path>>;
@@ -90,7 +91,7 @@ fn paths(dest: &DestRef<'_>) -> Vec<Path> {
         route: Route::from(p.attrs),
         accepted: p.path_id_tx != 0,
         best: p.path_id_tx != 0 && Some(p.path_id_tx) == best,
-        stale: p.stale,
+        path_id: p.path_id_rx,
     };
     dest.all_paths().map(path).collect()
 }
@@ -178,10 +179,21 @@ impl Model<'_> {
         for prefix in have.keys().chain(want.keys()) {
             let (has, must) = (have.get(prefix), want.get(prefix));
             if has != must {
-                return Err(format!("{} has from {} for {prefix}: {has:?}, must have {must:?}", self.name(node), self.name(peer)));
+                let says = self.group_view(peer, theirs, prefix);
+                let names = (self.name(node), self.name(peer));
+                return Err(format!("{} has from {} for {prefix}: {has:?}, must have {must:?}; its group says {says:?}", names.0, names.1));
             }
         }
         Ok(())
+    }
+
+    /// What the update group believes that the peer has.
+    fn group_view(&self, node: usize, port: usize, prefix: &IpNet) -> Vec<Route> {
+        let state = &self.net.nodes[node].state;
+        let peer = self.net.nodes[node].ports[port].peer;
+        let group = state.groups.of(peer, Family::of(prefix));
+        let view = group.map(|g| g.view_prefix(&state.rib, peer, prefix)).unwrap_or_default();
+        view.iter().map(|a| Route::from(&a.attrs)).collect()
     }
 
     fn is_negotiated(&self, node: usize, port: usize, prefix: &IpNet) -> bool {
@@ -283,7 +295,7 @@ impl Model<'_> {
         path: &Path,
         older: Option<usize>,
         with_med: bool,
-    ) -> ((u32, bool, usize, Origin, u32), (bool, bool, u32, usize, Option<IpAddr>)) {
+    ) -> ((u32, bool, usize, Origin, u32), (bool, bool, u32, usize, Option<IpAddr>, u32)) {
         let (kind, route) = (self.kind(node, path.port), &path.route);
         let id = path.port.map_or(self.net.nodes[node].setup.id, |p| self.net.nodes[self.peer(node, p).0].setup.id);
         let address = path.port.map(|p| self.net.nodes[node].ports[p].remote.ip());
@@ -291,7 +303,7 @@ impl Model<'_> {
         let first = (u32::MAX - route.local_pref.unwrap_or(100), kind != Kind::Local, route.as_path.len(), route.origin, med);
         let internal = matches!(kind, Kind::Client | Kind::NonClient);
         let is_older = kind == Kind::Ebgp && older.is_some() && path.port == older;
-        (first, (internal, !is_older, route.originator.unwrap_or(id), route.clusters.len(), address))
+        (first, (internal, !is_older, route.originator.unwrap_or(id), route.clusters.len(), address, path.path_id))
     }
 
     fn ranked<'p>(&self, node: usize, mut left: Vec<&'p Path>, most: usize) -> Vec<&'p Path> {

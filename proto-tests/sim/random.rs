@@ -126,7 +126,7 @@ fn operate(net: &mut Network) {
     let side = net.chance.index(2);
     let end = net.links[link].ends[side].node;
     let family = Family::ALL[usize::from(net.chance.percent(20))];
-    match net.chance.within(0..=99) {
+    match net.chance.within(0..=109) {
         0..=39 => originate(net, node),
         40..=47 => net.cut(link, Cut::Reset),
         48..=52 => net.cut(link, Cut::Silent),
@@ -145,11 +145,29 @@ fn operate(net: &mut Network) {
             let death = [Death::Crash, Death::PowerLoss, Death::Graceful, Death::Shutdown][net.chance.index(4)];
             net.kill(node, death);
         }
+        100..=109 => storm(net, end, link),
         _ if !net.nodes[node].alive => {
             let restarting = net.chance.percent(60);
             net.boot(node, restarting);
         }
         _ => originate(net, node),
+    }
+}
+
+/// Routes change while a peer changes its group, asks for them again, or loses its session.
+fn storm(net: &mut Network, node: usize, link: usize) {
+    for _ in 0..net.chance.within(5..=20) {
+        match net.chance.within(0..=9) {
+            0 | 1 => change(net, node, link),
+            2 => net.resend(node, link, Family::Ipv4Unicast),
+            3 if net.chance.percent(20) => net.reset(node, link, false),
+            _ => {
+                let source = net.chance.index(net.nodes.len());
+                originate(net, source);
+            }
+        }
+        let pause = Duration::from_micros(net.chance.within(0..=6000));
+        net.run_until(net.time + pause);
     }
 }
 

@@ -207,6 +207,14 @@ pub struct PolicyPlan {
     pub(super) definition: Vec<file::Rule>,
 }
 
+impl PolicyPlan {
+    /// The rules as they were written, one line each.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |rule: &file::Rule| serde_json::to_string(rule).expect("the file's types hold nothing that JSON cannot say");
+        self.definition.iter().map(line).collect()
+    }
+}
+
 impl PartialEq for PolicyPlan {
     fn eq(&self, other: &Self) -> bool {
         self.policy.params() == other.policy.params()

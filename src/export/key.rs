@@ -31,7 +31,7 @@ pub struct GroupKey {
 /// How the next hop of advertised routes is chosen.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum NextHopMode {
-    /// eBGP: ourselves; iBGP: unchanged, ourselves for what we originate (RFC 4271 5.1.3).
+    /// eBGP: ourselves; iBGP: unchanged (RFC 4271 5.1.3). What we originate: ourselves, unless it was given an address.
     #[default]
     Auto,
     /// Always ourselves, on reflected routes too.

@@ -81,7 +81,8 @@ impl Packer {
             return false;
         }
         match self.key.next_hop.mode {
-            NextHopMode::Auto => self.key.kind == PeerKind::Ebgp || source == PeerKind::Local,
+            // What we originate without the tag has the address that the operator gave it.
+            NextHopMode::Auto => self.key.kind == PeerKind::Ebgp && source != PeerKind::Local,
             NextHopMode::SelfAddress => true,
             NextHopMode::Unchanged => false,
         }

@@ -29,7 +29,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-pub use addresses::addresses;
+pub use addresses::{Interface, addresses, interfaces};
 pub use cause::{Cause, Resyncs};
 pub use handle::{Error, Handle};
 pub use link::Link;
@@ -245,6 +245,8 @@ pub enum View {
     Kernel,
     /// Where the two differ, read afresh.
     Diff,
+    /// One prefix, whether desired or not; nothing is read.
+    Of(IpNet),
 }
 
 /// One line of [`Handle::dump`].

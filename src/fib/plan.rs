@@ -434,7 +434,8 @@ impl Plan {
         prefixes.into_iter().map(|prefix| self.view(prefix)).collect()
     }
 
-    fn view(&self, prefix: IpNet) -> RouteView {
+    /// One prefix, whether desired, installed, or neither.
+    pub fn view(&self, prefix: IpNet) -> RouteView {
         let wanted = self.desired.get(&prefix);
         let same_metric = wanted.and_then(|w| self.installed.get(&w.route.key()));
         let kernel = same_metric.or_else(|| self.installed.range(keys_of(prefix)).next().map(|(_, i)| i));

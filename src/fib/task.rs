@@ -313,7 +313,7 @@ impl Task {
         self.take_pending();
         match order {
             Command::Dump(view, reply) => {
-                if view != View::Desired {
+                if matches!(view, View::Kernel | View::Diff) {
                     self.due = Some((now(), Cause::Asked));
                     self.resync(requester).await;
                 }
@@ -340,6 +340,7 @@ impl Task {
     fn view(&self, view: View) -> Vec<RouteView> {
         match view {
             View::Desired => self.plan.view_desired(),
+            View::Of(prefix) => vec![self.plan.view(prefix)],
             View::Kernel => self.plan.view_all().into_iter().filter(|v| v.kernel.is_some()).collect(),
             View::Diff => self.plan.view_all().into_iter().filter(|v| v.state != Some(RouteState::Installed)).collect(),
         }

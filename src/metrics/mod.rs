@@ -16,7 +16,7 @@ mod tests;
 pub use process::Process;
 pub use snapshot::{
     Build, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications, Peer, PeerFamily, PeerLabel,
-    PeerType, RibFamily, Snapshot, State, UpdateErrors,
+    PeerType, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
 };
 
 use std::collections::BTreeMap;
@@ -56,6 +56,9 @@ impl Collector for Scrape {
             families.prefixes(peer);
         }
         families.rib(&self.0);
+        for group in &self.0.groups {
+            families.update_group(group);
+        }
         if let Some(fib) = &self.0.fib {
             families.fib(fib);
         }
@@ -149,6 +152,16 @@ impl Families {
                 self.histogram(metric, data);
             }
         }
+    }
+
+    fn update_group(&mut self, group: &UpdateGroup) {
+        let id = group.id.to_string();
+        let labels = [("group", id.as_str()), ("family", group.family), ("type", group.kind.label())];
+        self.add(&name::GROUP_MEMBERS, &labels, group.members as f64);
+        self.add(&name::GROUP_ROUTES, &labels, group.routes as f64);
+        self.add(&name::GROUP_MESSAGES, &labels, group.messages_encoded as f64);
+        self.add(&name::GROUP_BYTES, &labels, group.bytes_encoded as f64);
+        self.add(&name::GROUP_MEMORY, &labels, group.memory_bytes as f64);
     }
 
     fn fib(&mut self, fib: &Fib) {

@@ -52,6 +52,11 @@ metrics! {
     RIB_PATHS = gauge("kubgp_rib_paths", "Paths in the RIB.");
     RIB_ATTRIBUTE_SETS = gauge("kubgp_rib_attribute_sets", "Different sets of path attributes; both families share them.");
     RIB_MEMORY = gauge("kubgp_rib_memory_bytes", "Memory of the RIB's tables.");
+    GROUP_MEMBERS = gauge("kubgp_update_group_members", "Peers that share one update group.");
+    GROUP_ROUTES = gauge("kubgp_update_group_routes", "Routes that an update group advertises.");
+    GROUP_MESSAGES = counter("kubgp_update_group_messages_encoded_total", "UPDATE messages encoded for a group, however many members read them.");
+    GROUP_BYTES = counter("kubgp_update_group_bytes_encoded_total", "Octets encoded for a group, however many members read them.");
+    GROUP_MEMORY = gauge("kubgp_update_group_memory_bytes", "Memory of an update group, journal included.");
     CONVERGENCE = histogram("kubgp_convergence_seconds", "From an UPDATE received to the UPDATE sent.");
     RIB_BATCH = histogram("kubgp_rib_batch_seconds", "Time of one RIB turn.");
     FIB_ROUTES = gauge("kubgp_fib_routes", "Routes that we installed in the kernel.");

@@ -13,6 +13,7 @@ pub struct Snapshot {
     pub peers: Vec<Peer>,
     pub rib: Vec<RibFamily>,
     pub attribute_sets: u64,
+    pub groups: Vec<UpdateGroup>,
     pub convergence: Option<HistogramData>,
     pub rib_batch: Option<HistogramData>,
     /// `None` when nothing is installed in the kernel.
@@ -256,6 +257,22 @@ pub struct RibFamily {
     pub family: &'static str,
     pub prefixes: u64,
     pub paths: u64,
+    pub memory_bytes: u64,
+}
+
+/// Peers that share what they are sent.
+#[derive(Clone, Debug, Default)]
+pub struct UpdateGroup {
+    /// Names the group while the daemon lives.
+    pub id: u32,
+    /// For example `ipv4-unicast`.
+    pub family: &'static str,
+    pub kind: PeerType,
+    pub members: u64,
+    pub routes: u64,
+    /// Messages that were ever encoded, however many members read them.
+    pub messages_encoded: u64,
+    pub bytes_encoded: u64,
     pub memory_bytes: u64,
 }
 

@@ -42,13 +42,15 @@ pub struct Conn<S = TcpStream> {
     control: VecDeque<Bytes>,
     /// Bytes of the first control message that are written already.
     written: usize,
+    /// Octets written since somebody asked.
+    sent: u64,
     /// The socket took less than it was given; nothing more until it is writable.
     pub blocked: bool,
 }
 
 impl<S: Stream> Conn<S> {
     pub fn new(id: ConnId, stream: S) -> Self {
-        Self { id, stream: Rc::new(stream), control: VecDeque::new(), written: 0, blocked: false }
+        Self { id, stream: Rc::new(stream), control: VecDeque::new(), written: 0, sent: 0, blocked: false }
     }
 
     pub fn push(&mut self, message: Bytes) {
@@ -79,11 +81,15 @@ impl<S: Stream> Conn<S> {
             let rest = &first[self.written..];
             match self.stream.try_write(rest) {
                 Ok(n) if n == rest.len() => {
+                    self.sent += n as u64;
                     self.written = 0;
                     self.control.pop_front();
                     completed += 1;
                 }
-                Ok(n) => self.written += n,
+                Ok(n) => {
+                    self.sent += n as u64;
+                    self.written += n;
+                }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked = true;
                     break;
@@ -106,13 +112,21 @@ impl<S: Stream> Conn<S> {
     /// The connection is broken.
     pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self.stream.try_write_vectored(slices) {
-            Ok(n) => Ok(n),
+            Ok(n) => {
+                self.sent += n as u64;
+                Ok(n)
+            }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 self.blocked = true;
                 Ok(0)
             }
             Err(e) => Err(e),
         }
+    }
+
+    /// Octets written since the last call.
+    pub fn take_sent(&mut self) -> u64 {
+        std::mem::take(&mut self.sent)
     }
 }
 

@@ -287,6 +287,9 @@ pub struct PeerSnapshot {
     pub eor_sent: FamilySet,
     /// Path attributes that RFC 7606 made us discard or withdraw for.
     pub update_errors: u64,
+    /// Octets to and from the sockets.
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
     /// Seconds to the next timers.
     pub next_timeout: Option<Duration>,
 }

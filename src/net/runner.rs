@@ -5,7 +5,7 @@ use super::connect;
 use super::import::{Origin, import};
 use super::member::{GroupView, Member, Progress};
 use super::message::{FromShard, Item, Joined, PeerConfig, PeerSnapshot, Rules, Up};
-use super::shard::{PeerEvent, Shard, next_conn, now};
+use super::shard::{PeerChange, PeerEvent, Shard, next_conn, now};
 use crate::export::Journal;
 use crate::policy::Import;
 use crate::session::{CloseMode, ConnId, Direction, Down, DownReason, Event, Negotiated, Output, Peer, PeerParams, State, StopReason};
@@ -68,6 +68,8 @@ struct Cell {
     /// When a peer of a range, without connection, is forgotten.
     forget_at: Option<Instant>,
     update_errors: u64,
+    bytes_sent: u64,
+    bytes_received: u64,
 }
 
 /// What came of writing.
@@ -115,6 +117,8 @@ impl Runner {
                 removed: false,
                 forget_at,
                 update_errors: 0,
+                bytes_sent: 0,
+                bytes_received: 0,
             }),
             changed: Notify::new(),
         }
@@ -435,6 +439,7 @@ impl Cell {
             Ok(0) => self.closed(id, None, now),
             Ok(n) => {
                 let bytes = scratch.get(..n).unwrap_or_default();
+                self.bytes_received += n as u64;
                 // Framing, decoding and import are pure and share nothing half-written: a bug there costs this peer's session only.
                 let outcome = catch_unwind(AssertUnwindSafe(|| self.machine.handle_bytes(id, bytes, now)));
                 if outcome.is_err() {
@@ -572,7 +577,8 @@ impl Cell {
             debug!(peer = %remote.ip(), %from, %to, reason = %self.in_words(cause), "state changed");
         }
         // Without a listener there is nobody to tell.
-        let _ = shard.links.events.send(PeerEvent { peer: self.config.id, remote, from, to, cause });
+        let what = PeerChange::State { from, to, cause };
+        let _ = shard.links.events.send(PeerEvent { peer: self.config.id, remote: remote.ip(), what });
     }
 
     /// A cause with the words of its NOTIFICATION, the operator's text among them (RFC 9003).
@@ -604,6 +610,7 @@ impl Cell {
             let established = self.established == Some(conn.id);
             let members: &mut [Option<Member>] = if established { &mut self.members } else { &mut [] };
             let result = super::member::write(conn, members, BUDGET, &mut progress);
+            self.bytes_sent += conn.take_sent();
             if progress.messages > 0 {
                 self.machine.handle_written(conn.id, now);
                 self.machine.count_sent_updates(progress.updates);
@@ -649,6 +656,8 @@ impl Cell {
                 .filter(|f| self.members[f.index()].as_ref().is_some_and(Member::eor_sent))
                 .collect::<FamilySet>(),
             update_errors: self.update_errors,
+            bytes_sent: self.bytes_sent,
+            bytes_received: self.bytes_received,
             next_timeout: self.machine.poll_timeout().map(|at| at.saturating_duration_since(now)),
         }
     }

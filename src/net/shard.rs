@@ -6,6 +6,7 @@ use super::runner::{Place, Runner};
 use crate::export::{Journal, View};
 use crate::rib::PeerId;
 use crate::session::{Cause, ConnId, Direction, State, StopReason};
+use crate::wire::Family;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -26,14 +27,26 @@ pub struct Links {
     pub ids: PeerIds,
 }
 
-/// A change of a session's state, for logs of others and live watches.
+/// Something that happened to a peer, for live watches.
 #[derive(Clone, Debug)]
 pub struct PeerEvent {
     pub peer: PeerId,
-    pub remote: SocketAddr,
-    pub from: State,
-    pub to: State,
-    pub cause: Cause,
+    pub remote: IpAddr,
+    pub what: PeerChange,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum PeerChange {
+    State {
+        from: State,
+        to: State,
+        cause: Cause,
+    },
+    /// It has more prefixes than it may (RFC 4486 4).
+    PrefixLimit {
+        family: Family,
+        limit: u32,
+    },
 }
 
 /// The way to a running shard.

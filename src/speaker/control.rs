@@ -11,7 +11,7 @@ use crate::config::file::GracefulRestartMode;
 use crate::config::plan::{DynamicPlan, NetworkPlan, PeerPlan, Plan};
 use crate::config::{self, Action, diff};
 use crate::fib;
-use crate::net::{Command, Keys, Password, PeerEvent, PeerIds, RangeConfig};
+use crate::net::{Command, Keys, Password, PeerChange, PeerEvent, PeerIds, RangeConfig};
 use crate::rib::PeerId;
 use crate::session::{State, StopReason};
 use crate::wire::attr::AttrSet;
@@ -346,8 +346,9 @@ impl Control {
     /// Keeps the list of peers that are up.
     async fn follow(&mut self, event: Result<PeerEvent, RecvError>) {
         match event {
-            Ok(event) if event.to == State::Established => _ = self.up.insert(event.remote.ip()),
-            Ok(event) => _ = self.up.remove(&event.remote.ip()),
+            Ok(PeerEvent { remote, what: PeerChange::State { to: State::Established, .. }, .. }) => _ = self.up.insert(remote),
+            Ok(PeerEvent { remote, what: PeerChange::State { .. }, .. }) => _ = self.up.remove(&remote),
+            Ok(_) => {}
             Err(RecvError::Lagged(_)) => {
                 let mut up = BTreeSet::new();
                 for shard in &self.shared.shards {

@@ -264,8 +264,8 @@ impl Groups {
         }
     }
 
-    pub fn stats(&self) -> impl Iterator<Item = (&GroupKey, Stats)> {
-        self.groups.values().map(|e| (e.group.key(), e.group.stats()))
+    pub fn stats(&self) -> impl Iterator<Item = (GroupId, &GroupKey, Stats)> {
+        self.groups.iter().map(|(id, e)| (*id, e.group.key(), e.group.stats()))
     }
 
     fn group_for(&mut self, key: GroupKey) -> GroupId {

@@ -15,6 +15,7 @@ mod handle;
 mod kernel;
 mod listen;
 pub mod logging;
+mod mounted;
 mod restart;
 mod rib_task;
 mod sessions;
@@ -91,7 +92,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String)) -> Result<Handle
     });
     let (fib, feed) = kernel.map_or_else(|| (None, FibFeed::none()), |k| (Some(k.handle), k.feed));
     let seed = RandomState::new().hash_one("kubgp");
-    let task = RibTask::new(Rib::new(rib_params(&plan, seed)), shards.clone(), feed);
+    let task = RibTask::new(Rib::new(rib_params(&plan, seed)), shards.clone(), feed, events.clone());
     run_rib(task, from_shards, for_rib)?;
 
     let (orders, inbox) = mpsc::channel(COMMANDS);
@@ -127,7 +128,9 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String)) -> Result<Handle
     };
     control.begin().await;
     tokio::spawn(control.run(inbox));
-    Ok(Handle(shared))
+    let handle = Handle(shared);
+    tokio::spawn(mounted::follow(handle.clone()));
+    Ok(handle)
 }
 
 /// The RIB has a thread of its own, so that a long turn delays no session.

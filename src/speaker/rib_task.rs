@@ -4,9 +4,9 @@
 use super::fib_feed::FibFeed;
 use super::grace::{Deferral, Grace};
 use super::groups::{Groups, Retiring};
-use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Rules, ShardHandle, Up};
+use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, PeerChange, PeerEvent, Rules, ShardHandle, Up};
 use crate::policy::{PeerKind, Reason};
-use crate::rib::{PeerId, PeerInfo, Resolution, Rib};
+use crate::rib::{Changed, PeerId, PeerInfo, Resolution, Rib};
 use crate::session::{Down, Negotiated, StopReason};
 use crate::wire::Nlri;
 use crate::wire::attr::AttrSet;
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tracing::{debug, info, warn};
 
 /// What others ask of the RIB task.
@@ -47,6 +47,8 @@ pub struct RibState {
     pub deferral: Deferral,
     pub live: BTreeMap<PeerId, Live>,
     pub turns: Turns,
+    /// Prefixes of which a path changed, a turn and family at a time, while somebody listens.
+    pub changes: broadcast::Sender<Arc<[IpNet]>>,
 }
 
 /// An established session, as the RIB task sees it.
@@ -69,6 +71,30 @@ pub struct Turns {
     pub prefixes: u64,
     pub decided: u64,
     pub busy: Duration,
+    /// Turns that took at most [`Turns::BOUNDS`] of the same place; longer ones count in `turns` only.
+    pub within: [u64; Turns::BOUNDS.len()],
+}
+
+impl Turns {
+    pub const BOUNDS: [Duration; 8] = [
+        Duration::from_micros(100),
+        Duration::from_millis(1),
+        Duration::from_millis(5),
+        Duration::from_millis(20),
+        Duration::from_millis(100),
+        Duration::from_millis(500),
+        Duration::from_secs(2),
+        Duration::from_secs(10),
+    ];
+
+    fn count(&mut self, weight: u64, time: Duration) {
+        self.turns += 1;
+        self.prefixes += weight;
+        self.busy += time;
+        for (bound, count) in Self::BOUNDS.iter().zip(&mut self.within) {
+            *count += u64::from(time <= *bound);
+        }
+    }
 }
 
 /// What came of a message of a shard.
@@ -84,6 +110,7 @@ pub struct Heard {
 pub struct Overrun {
     pub shard: usize,
     pub peer: PeerId,
+    pub family: Family,
     pub limit: u32,
     pub action: LimitAction,
     pub reason: Option<StopReason>,
@@ -102,6 +129,7 @@ pub struct RibTask {
     state: RibState,
     shards: Vec<ShardHandle>,
     fib: FibFeed,
+    events: broadcast::Sender<PeerEvent>,
     /// A refresh can go on: shards must look although nothing was published.
     refreshed: bool,
     /// Route selection is complete after a restart: once it is in the kernel, what is left there from before goes.
@@ -109,8 +137,8 @@ pub struct RibTask {
 }
 
 impl RibTask {
-    pub fn new(rib: Rib, shards: Vec<ShardHandle>, fib: FibFeed) -> Self {
-        Self { state: RibState::new(rib, shards.len()), shards, fib, refreshed: false, sweep_kernel: false }
+    pub fn new(rib: Rib, shards: Vec<ShardHandle>, fib: FibFeed, events: broadcast::Sender<PeerEvent>) -> Self {
+        Self { state: RibState::new(rib, shards.len()), shards, fib, events, refreshed: false, sweep_kernel: false }
     }
 
     /// Runs until both channels are closed.
@@ -152,10 +180,7 @@ impl RibTask {
         }
         self.expire(start).await;
         self.decide(start).await;
-        let turns = &mut self.state.turns;
-        turns.turns += 1;
-        turns.prefixes += weight as u64;
-        turns.busy += now() - start;
+        self.state.turns.count(weight as u64, now() - start);
     }
 
     async fn decide(&mut self, at: Instant) {
@@ -165,6 +190,7 @@ impl RibTask {
             let changed = state.rib.decide(family);
             if !changed.is_empty() {
                 state.turns.decided += changed.paths.len() as u64;
+                state.tell(family, &changed);
                 wake |= state.groups.sync(&mut state.rib, &changed);
                 self.fib.sync(&state.rib, &changed);
             }
@@ -192,9 +218,13 @@ impl RibTask {
     async fn hear(&mut self, message: FromShard, at: Instant) -> usize {
         let heard = self.state.hear(message, at);
         self.refreshed |= heard.refreshed;
-        if let Some(Overrun { shard, peer, limit, action, reason }) = heard.overrun {
-            let address = self.state.live.get(&peer).map(|live| live.negotiated.remote_addr.ip());
-            warn!(peer = ?address, limit, ?action, "the peer has more prefixes than it may");
+        if let Some(Overrun { shard, peer, family, limit, action, reason }) = heard.overrun {
+            if let Some(live) = self.state.live.get(&peer) {
+                let remote = live.negotiated.remote_addr.ip();
+                warn!(peer = %remote, %family, limit, ?action, "the peer has more prefixes than it may");
+                // Without a listener there is nobody to tell.
+                let _ = self.events.send(PeerEvent { peer, remote, what: PeerChange::PrefixLimit { family, limit } });
+            }
             if let Some(reason) = reason {
                 self.shards[shard].send(Command::Stop { peer, reason }).await;
             }
@@ -255,6 +285,7 @@ impl RibState {
             deferral: Deferral::none(),
             live: BTreeMap::new(),
             turns: Turns::default(),
+            changes: broadcast::Sender::new(CHANGES),
         }
     }
 
@@ -344,7 +375,7 @@ impl RibState {
             LimitAction::Restart(after) => Some(Some(after)),
         };
         let reason = restart_after.map(|restart_after| StopReason::MaxPrefix { family, limit, restart_after });
-        Some(Overrun { shard: live.shard, peer, limit, action, reason })
+        Some(Overrun { shard: live.shard, peer, family, limit, action, reason })
     }
 
     fn down(&mut self, peer: PeerId, down: &Down, at: Instant) {
@@ -401,6 +432,15 @@ impl RibState {
         [self.grace.next(), self.deferral.deadline(), self.groups.next_deadline()].into_iter().flatten().min()
     }
 
+    /// Tells who listens which prefixes changed; their destinations are still there.
+    fn tell(&self, family: Family, changed: &Changed) {
+        if self.changes.receiver_count() > 0 {
+            let prefixes = changed.paths.iter().filter_map(|id| self.rib.dest(family, *id)).map(|d| d.prefix());
+            // The last listener may have gone meanwhile.
+            let _ = self.changes.send(prefixes.collect());
+        }
+    }
+
     /// Stores routes of a peer. Where a limit drops, what is beyond it is kept with its reason and not used.
     fn announce(&mut self, peer: PeerId, (family, nlri): (Family, &[Nlri]), attrs: &AttrSet, filtered: Option<Reason>) {
         let drops = |live: &&mut Live| live.rules.max_prefixes.is_some_and(|m| m.action == LimitAction::Drop);
@@ -431,4 +471,6 @@ fn now() -> Instant {
 /// Messages taken from the channel at once, prefixes handled in one turn, and how long a turn collects them.
 const MESSAGES: usize = 256;
 const BATCH: usize = 4096;
+/// Turns that somebody who follows changes may be behind.
+const CHANGES: usize = 256;
 const TURN: Duration = Duration::from_millis(1);

@@ -23,12 +23,11 @@ pub(super) fn error(direction: Direction, record: &ErrorRecord, clock: &Clock) -
     // What is wrapped in a Hard Reset is the reason (RFC 8538 4); the wrapping only says that routes go.
     let inner = is_hard_reset(said).then(|| Notification::decode(&said.data).ok()).flatten();
     let reason = inner.as_ref().unwrap_or(said);
-    let text = if inner.is_some() { format!("{} (Hard Reset)", title(reason)) } else { title(reason) };
     ErrorInfo {
         direction: Some(direction),
         code: Some(said.code),
         subcode: Some(said.subcode),
-        text,
+        text: title(reason),
         message: said.shutdown_text(),
         remedy: remedy::notification(direction, reason.code, reason.subcode).map(str::to_owned),
         at: clock.at(record.at),
@@ -125,7 +124,7 @@ mod tests {
         assert_eq!((plain.text.as_str(), plain.message.as_deref()), ("Cease/Administrative Shutdown", Some("maintenance")));
         let wrapped = ErrorRecord { at: clock.instant, notification: notification.hard_reset() };
         let hard = error(Direction::Received, &wrapped, &clock);
-        assert_eq!((hard.text.as_str(), hard.message.as_deref()), ("Cease/Administrative Shutdown (Hard Reset)", Some("maintenance")));
+        assert_eq!((hard.text.as_str(), hard.message.as_deref()), ("Cease/Administrative Shutdown", Some("maintenance")));
         assert_eq!((hard.code, hard.subcode), (Some(6), Some(9)));
     }
 }

@@ -80,6 +80,16 @@ impl Filter {
             && self.as_path.as_ref().is_none_or(|expression| expression.is_match(&path.to_string()))
     }
 
+    /// Whether the prefix can be among the rows at all.
+    pub fn reaches(&self, prefix: &IpNet) -> bool {
+        let matches = |(wanted, how): (IpNet, PrefixMatch)| match how {
+            PrefixMatch::Exact => wanted == *prefix,
+            PrefixMatch::Longer => wanted.contains(prefix),
+            PrefixMatch::Shorter | PrefixMatch::Longest => prefix.contains(&wanted),
+        };
+        self.families.contains(&Family::of(prefix)) && self.prefix.is_none_or(matches)
+    }
+
     /// Whether a walk over everything passes this prefix on.
     pub fn admits_prefix(&self, prefix: &IpNet) -> bool {
         self.prefix.is_none_or(|(wanted, _)| wanted.contains(prefix))

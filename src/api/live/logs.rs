@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::api::types::Problem;
+use crate::api::types::{LogRequest, LogStatus, Problem};
 use crate::speaker::logging::Levels;
 
 /// Changes the log level of the process; cheap to clone.
@@ -41,11 +41,18 @@ impl Logs {
         }
     }
 
-    /// An operator's change; after `time` what the configuration says comes back.
+    /// An operator's change; after its time what the configuration says comes back.
     ///
     /// # Errors
-    /// The directives are wrong.
-    pub fn set(&self, directives: &str, time: Option<Duration>) -> Result<(), Problem> {
+    /// The directives or the time are wrong.
+    pub fn change(&self, request: LogRequest) -> Result<LogStatus, Problem> {
+        let time = request.for_seconds.map(Duration::try_from_secs_f64).transpose();
+        let time = time.map_err(|_| Problem::usage("`forSeconds` is no time"))?;
+        self.set(&request.directives, time)?;
+        Ok(LogStatus { directives: request.directives, reverts_in_seconds: request.for_seconds })
+    }
+
+    fn set(&self, directives: &str, time: Option<Duration>) -> Result<(), Problem> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         let wrong = |e| Problem::usage(format!("`{directives}` are no log directives")).with_detail(e);
         self.0.levels.set(directives).map_err(wrong)?;

@@ -7,18 +7,25 @@
 
 mod actions;
 mod capabilities;
+mod changes;
 mod clock;
 mod errors;
+mod events;
+mod explain;
 mod filter;
 mod kernel;
 mod logs;
 mod neighbors;
+mod networks;
+mod policies;
 mod reasons;
 mod route;
 mod rows;
+mod scrape;
 mod serving;
 mod status;
 mod walk;
+mod watch;
 
 pub use serving::Serving;
 
@@ -38,6 +45,7 @@ use crate::rib::PeerId;
 use crate::speaker::Handle;
 use crate::speaker::logging::Levels;
 use clock::Clock;
+use events::Events;
 use filter::Filter;
 use logs::Logs;
 use neighbors::Builder;
@@ -51,12 +59,15 @@ pub struct Daemon(Arc<Inner>);
 struct Inner {
     speaker: Handle,
     logs: Logs,
+    events: Events,
 }
 
 impl Daemon {
+    /// Needs a runtime: a task that keeps the last events starts here.
     pub fn new(speaker: Handle, levels: Levels) -> Self {
         let logs = Logs::new(levels, &speaker.running().plan.log.level);
-        Self(Arc::new(Inner { speaker, logs }))
+        let events = Events::follow(speaker.clone());
+        Self(Arc::new(Inner { speaker, logs, events }))
     }
 
     fn speaker(&self) -> &Handle {
@@ -65,6 +76,10 @@ impl Daemon {
 
     fn logs(&self) -> &Logs {
         &self.0.logs
+    }
+
+    fn events(&self) -> &Events {
+        &self.0.events
     }
 
     fn names(&self) -> Names {
@@ -129,7 +144,7 @@ impl Backend for Daemon {
     }
 
     fn policies(&self) -> Answer<'_, Vec<PolicyInfo>> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+        Box::pin(async { Ok(policies::list(self)) })
     }
 
     fn neighbors(&self, query: NeighborQuery) -> Answer<'_, Vec<Neighbor>> {
@@ -139,12 +154,12 @@ impl Backend for Daemon {
         })
     }
 
-    fn watch_neighbors(&self, _query: NeighborQuery) -> Answer<'_, Changes<Neighbor>> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    fn watch_neighbors(&self, query: NeighborQuery) -> Answer<'_, Changes<Neighbor>> {
+        Box::pin(async move { watch::neighbors(self, query).await })
     }
 
-    fn history(&self, _selector: Selector) -> Answer<'_, Vec<History>> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    fn history(&self, selector: Selector) -> Answer<'_, Vec<History>> {
+        Box::pin(events::history(self, selector))
     }
 
     fn act(&self, selector: Selector, request: ActionRequest) -> Answer<'_, Vec<ActionOutcome>> {
@@ -176,68 +191,74 @@ impl Backend for Daemon {
         Box::pin(async move { walk::count(self, self.walk(query).await?).await })
     }
 
-    fn watch_rib(&self, _query: RibQuery) -> Answer<'_, Changes<RibEntry>> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    fn watch_rib(&self, query: RibQuery) -> Answer<'_, Changes<RibEntry>> {
+        Box::pin(async move {
+            let walk = self.walk(query.clone()).await?;
+            watch::rib(self, query, walk).await
+        })
     }
 
     fn route(&self, prefix: IpNet) -> Answer<'_, RouteDetail> {
         Box::pin(route::route(self, prefix))
     }
 
-    fn explain(&self, _query: ExplainQuery) -> Answer<'_, Trace> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    fn explain(&self, query: ExplainQuery) -> Answer<'_, Trace> {
+        Box::pin(explain::explain(self, query))
     }
 
-    fn fib(&self, _query: FibQuery) -> Answer<'_, Rows<FibEntry>> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    fn fib(&self, query: FibQuery) -> Answer<'_, Rows<FibEntry>> {
+        Box::pin(kernel::routes(self, query))
     }
 
     fn next_hops(&self) -> Answer<'_, Vec<NextHop>> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+        Box::pin(kernel::next_hops(self))
     }
 
     fn interfaces(&self) -> Answer<'_, Vec<Interface>> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+        Box::pin(kernel::interfaces())
     }
 
-    fn events(&self, _query: EventQuery) -> Answer<'_, Vec<Event>> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    fn events(&self, query: EventQuery) -> Answer<'_, Vec<Event>> {
+        Box::pin(async move {
+            let (known, _) = self.events().subscribe();
+            Ok(known.into_iter().filter(|event| events::concerns(event, query.neighbor.as_deref())).collect())
+        })
     }
 
-    fn watch_events(&self, _query: EventQuery) -> Answer<'_, Changes<Event>> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    fn watch_events(&self, query: EventQuery) -> Answer<'_, Changes<Event>> {
+        Box::pin(async move { Ok(watch::events(self, query)) })
     }
 
     fn networks(&self) -> Answer<'_, Vec<Network>> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+        Box::pin(async { Ok(networks::list(self)) })
     }
 
-    fn add_network(&self, _request: NetworkRequest) -> Answer<'_, Network> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    fn add_network(&self, request: NetworkRequest) -> Answer<'_, Network> {
+        Box::pin(networks::add(self, request))
     }
 
-    fn delete_network(&self, _prefix: IpNet) -> Answer<'_, Network> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    fn delete_network(&self, prefix: IpNet) -> Answer<'_, Network> {
+        Box::pin(networks::delete(self, prefix))
     }
 
-    fn test_policy(&self, _request: PolicyTestRequest) -> Answer<'_, PolicyTestResult> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    fn test_policy(&self, request: PolicyTestRequest) -> Answer<'_, PolicyTestResult> {
+        Box::pin(policies::test(self, request))
     }
 
-    fn reload(&self, _request: ReloadRequest) -> Answer<'_, ReloadResult> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    fn reload(&self, request: ReloadRequest) -> Answer<'_, ReloadResult> {
+        Box::pin(changes::reload(self, request))
     }
 
     fn confirm(&self) -> Answer<'_, ReloadResult> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+        Box::pin(changes::confirm(self))
     }
 
     fn rollback(&self) -> Answer<'_, ReloadResult> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+        Box::pin(changes::rollback(self))
     }
 
-    fn set_log(&self, _request: LogRequest) -> Answer<'_, LogStatus> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+    fn set_log(&self, request: LogRequest) -> Answer<'_, LogStatus> {
+        Box::pin(async move { self.logs().change(request) })
     }
 
     fn readiness(&self) -> Answer<'_, Readiness> {
@@ -245,6 +266,6 @@ impl Backend for Daemon {
     }
 
     fn metrics(&self) -> Answer<'_, String> {
-        Box::pin(async { Err(Problem::unavailable("not yet")) })
+        Box::pin(scrape::text(self))
     }
 }

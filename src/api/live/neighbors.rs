@@ -169,7 +169,7 @@ fn limit(max: net::MaxPrefixes, hit: bool) -> LimitStatus {
 }
 
 /// The AS of the OPEN, or that of the configuration where it names one.
-fn remote_asn(peer: &PeerSnapshot) -> Option<Asn> {
+pub(super) fn remote_asn(peer: &PeerSnapshot) -> Option<Asn> {
     match peer.params.remote_as {
         RemoteAs::Fixed(asn) => Some(asn),
         RemoteAs::Internal => Some(peer.params.local_as),

@@ -98,7 +98,7 @@ pub(super) async fn memory(daemon: &Daemon) -> Result<Memory, Problem> {
             journal_bytes: 0,
             slots: 0,
         };
-        for (_, stats) in state.groups.stats() {
+        for (_, _, stats) in state.groups.stats() {
             memory.update_groups += 1;
             memory.journal_bytes += stats.bytes;
             memory.slots += stats.routes + stats.tombstones;

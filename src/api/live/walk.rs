@@ -53,8 +53,23 @@ impl Walk {
         Ok(Self { filter: Arc::new(filter), names, place, skip })
     }
 
+    pub fn is_over(&self) -> bool {
+        self.place.is_none()
+    }
+
+    /// The rows of one prefix, wherever the walk is.
+    pub fn rows_of(&self, state: &RibState, prefix: &IpNet) -> Vec<RibEntry> {
+        let mut out = Vec::new();
+        if self.filter.reaches(prefix) {
+            Self::by_prefix(state, &self.filter, prefix, PrefixMatch::Exact, &mut |found| {
+                out.push(row(state, &self.names, &self.filter, found));
+            });
+        }
+        out
+    }
+
     /// The rows of the next slice.
-    fn rows(&mut self, state: &RibState) -> Vec<RibEntry> {
+    pub fn rows(&mut self, state: &RibState) -> Vec<RibEntry> {
         let (names, filter) = (self.names.clone(), Arc::clone(&self.filter));
         let mut out = Vec::new();
         self.step(state, &mut |found| out.push(row(state, &names, &filter, found)));

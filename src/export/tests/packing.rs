@@ -246,7 +246,10 @@ fn next_hop_rules() {
     assert!(at(Auto, PeerKind::Ebgp, theirs, PeerKind::Client));
     assert!(!at(Auto, PeerKind::Client, theirs, PeerKind::Client));
     assert!(!at(Auto, PeerKind::Client, theirs, PeerKind::Ebgp));
-    assert!(at(Auto, PeerKind::Client, theirs, PeerKind::Local));
+    // What we originate goes out with the address that it was given, and with ours where it was given none.
+    assert!(!at(Auto, PeerKind::Client, theirs, PeerKind::Local));
+    assert!(!at(Auto, PeerKind::Ebgp, theirs, PeerKind::Local));
+    assert!(at(Auto, PeerKind::Client, unset, PeerKind::Local));
     assert!(at(SelfAddress, PeerKind::NonClient, theirs, PeerKind::Client));
     assert!(!at(Unchanged, PeerKind::Ebgp, theirs, PeerKind::Local));
     assert!(at(Unchanged, PeerKind::Ebgp, unset, PeerKind::Local));

@@ -1,0 +1,433 @@
+//! Real daemons on loopback addresses, asked with the real `bgpctl`: sessions, routes, views, reloads, orders, exit codes, HTTP.
+//!
+//! Each test has a network of its own below 127.0.0.0/8 and a free port in it, so that tests run side by side.
+
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kubgp::api::client::Client;
+use kubgp::api::query::{NeighborQuery, RibQuery};
+use kubgp::api::types::{Neighbor, RibEntry, SessionState, WatchEvent, WatchKind};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The addresses of one test: `127.61.N.0/24`.
+struct Net {
+    number: u8,
+    port: u16,
+    directory: TempDir,
+}
+
+impl Net {
+    fn new(number: u8) -> Self {
+        let probe = TcpListener::bind((Ipv4Addr::new(127, 61, number, 1), 0)).unwrap();
+        let port = probe.local_addr().unwrap().port();
+        Self { number, port, directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn ip(&self, host: u8) -> String {
+        format!("127.61.{}.{host}", self.number)
+    }
+
+    fn neighbor(&self, name: &str, us: u8, them: u8, more: &str) -> String {
+        let (us, them, port) = (self.ip(us), self.ip(them), self.port);
+        format!("  - {{ name: {name}, address: {them}, port: {port}, localAddress: {us}, connectRetryTime: 1s, {more} }}\n")
+    }
+
+    /// A configuration of AS `asn` at address `host`.
+    fn config(&self, host: u8, asn: u32, neighbors: &str, rest: &str) -> String {
+        let (ip, port) = (self.ip(host), self.port);
+        let socket = self.socket(host);
+        format!(
+            "apiVersion: kubgp.io/v1\nrouter: {{ asn: {asn}, id: 10.0.0.{host} }}\nlisten: [{{ address: {ip}, port: {port} }}]\n\
+             neighbors:\n{neighbors}api: {{ socket: {} }}\nmetrics: {{ listen: \"{ip}:{}\" }}\n{rest}",
+            socket.display(),
+            self.http(),
+        )
+    }
+
+    fn originate(networks: &str) -> String {
+        format!("originate: {{ networks: [{networks}] }}\n")
+    }
+
+    fn socket(&self, host: u8) -> PathBuf {
+        self.directory.path().join(format!("{host}/kubgp.sock"))
+    }
+
+    fn file(&self, host: u8) -> PathBuf {
+        self.directory.path().join(format!("{host}.yaml"))
+    }
+
+    /// BGP and HTTP are on different addresses or ports: this one is free wherever the other is.
+    fn http(&self) -> u16 {
+        self.port ^ 1
+    }
+
+    fn start(&self, host: u8, config: &str) -> Daemon {
+        std::fs::write(self.file(host), config).unwrap();
+        let log = std::fs::File::create(self.directory.path().join(format!("{host}.log"))).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_kubgpd")).arg("--config").arg(self.file(host)).stderr(log).spawn().unwrap();
+        let daemon = Daemon { child, socket: self.socket(host), file: self.file(host), http: format!("{}:{}", self.ip(host), self.http()) };
+        eventually("the admin socket answers", || (daemon.run("show version").code == 0).then_some(()));
+        daemon
+    }
+}
+
+struct Daemon {
+    child: Child,
+    socket: PathBuf,
+    file: PathBuf,
+    http: String,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Debug)]
+struct Outcome {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn bgpctl(socket: &Path, words: &[&str]) -> Outcome {
+    let output = Command::new(env!("CARGO_BIN_EXE_bgpctl")).arg("--socket").arg(socket).args(words).stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Outcome { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+}
+
+impl Daemon {
+    fn run(&self, line: &str) -> Outcome {
+        bgpctl(&self.socket, &line.split(' ').collect::<Vec<_>>())
+    }
+
+    /// The output of a command that must work.
+    fn ok(&self, line: &str) -> String {
+        let outcome = self.run(line);
+        assert_eq!(outcome.code, 0, "{line}: {outcome:?}");
+        outcome.out
+    }
+
+    fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.ok(&format!("-o json {line}"))).unwrap()
+    }
+
+    fn items(&self, line: &str) -> Vec<Value> {
+        self.json(line)["items"].as_array().unwrap().clone()
+    }
+
+    fn neighbor(&self, name: &str) -> Value {
+        self.json(&format!("show neighbor {name}"))
+    }
+
+    fn prefixes(&self, line: &str) -> Vec<String> {
+        let mut prefixes: Vec<_> = self.items(line).iter().map(|row| row["prefix"].as_str().unwrap().to_owned()).collect();
+        prefixes.sort();
+        prefixes
+    }
+
+    fn established(&self, name: &str) {
+        eventually(&format!("{name} is established"), || (self.neighbor(name)["state"] == "established").then_some(()));
+    }
+
+    fn has(&self, view: &str, prefix: &str) {
+        eventually(&format!("{view} has {prefix}"), || self.prefixes(view).iter().any(|p| p == prefix).then_some(()));
+    }
+
+    fn lacks(&self, view: &str, prefix: &str) {
+        eventually(&format!("{view} lacks {prefix}"), || (!self.prefixes(view).iter().any(|p| p == prefix)).then_some(()));
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn write(&self, config: &str) {
+        std::fs::write(&self.file, config).unwrap();
+    }
+
+    /// Status line and body of a GET.
+    fn get(&self, path: &str) -> Option<(String, String)> {
+        let mut stream = TcpStream::connect(&self.http).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: kubgp\r\n\r\n").ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        Some((head.lines().next()?.to_owned(), body.to_owned()))
+    }
+
+    fn metric(&self, line: &str) -> bool {
+        self.get("/metrics").is_some_and(|(_, body)| body.lines().any(|l| l == line))
+    }
+}
+
+/// Waits for something that has to come; the bound only ends a test that fails.
+#[expect(clippy::disallowed_methods, reason = "daemons run in real time")]
+fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+const A: u8 = 11;
+const B: u8 = 12;
+const X: u8 = 13;
+const RR: u8 = 1;
+
+/// A reflector with two clients.
+fn reflector(net: &Net) -> (Daemon, Daemon, Daemon) {
+    let clients = net.neighbor("a", RR, A, "asn: internal, routeReflectorClient: true")
+        + &net.neighbor("b", RR, B, "asn: internal, routeReflectorClient: true");
+    let rr = net.start(RR, &net.config(RR, 64512, &clients, ""));
+    let a = net.config(
+        A,
+        64512,
+        &net.neighbor("rr", A, RR, "asn: internal"),
+        &Net::originate("{ prefix: 198.51.100.0/24, nextHop: 10.8.8.8, med: 5, communities: [\"64512:100\"] }"),
+    );
+    let a = net.start(A, &a);
+    let b = net.start(B, &net.config(B, 64512, &net.neighbor("rr", B, RR, "asn: internal"), ""));
+    rr.established("a");
+    rr.established("b");
+    (rr, a, b)
+}
+
+#[test]
+fn routes_are_reflected_and_every_view_tells_the_same() {
+    let net = Net::new(1);
+    let (rr, _a, b) = reflector(&net);
+    b.has("show rib", "198.51.100.0/24");
+    let row = b.items("show rib")[0].clone();
+    assert_eq!((row["nextHop"].as_str(), row["peerName"].as_str()), (Some("10.8.8.8"), Some("rr")));
+    assert_eq!((row["med"].as_u64(), row["localPref"].as_u64(), row["best"].as_bool()), (Some(5), Some(100), Some(true)));
+    assert_eq!((row["originatorId"].as_str(), row["communities"][0].as_str()), (Some("10.0.0.11"), Some("64512:100")));
+    assert_eq!(row["clusterList"][0], "10.0.0.1");
+
+    assert_eq!(rr.prefixes("show rib in neighbor a"), ["198.51.100.0/24"]);
+    assert_eq!(rr.prefixes("show rib out neighbor b"), ["198.51.100.0/24"]);
+    assert!(rr.prefixes("show rib out neighbor a").is_empty(), "a route goes not back to its source");
+    assert_eq!(rr.prefixes("show rib community 64512:100"), ["198.51.100.0/24"]);
+    assert!(rr.prefixes("show rib community 64512:101").is_empty());
+    assert_eq!(rr.prefixes("show rib 198.51.100.9"), ["198.51.100.0/24"], "an address finds the prefix that holds it");
+    assert_eq!(rr.prefixes("show rib 198.51.0.0/16 longer"), ["198.51.100.0/24"]);
+    assert!(rr.prefixes("show rib 198.51.0.0/16").is_empty());
+    assert_eq!(rr.ok("show rib count").trim(), "1 prefixes, 1 paths");
+
+    let row = rr.neighbor("a");
+    assert_eq!((row["type"].as_str(), row["families"][0]["received"].as_u64()), (Some("rr-client"), Some(1)));
+    let table = rr.ok("show neighbors");
+    assert!(table.contains("Established"), "{table}");
+    let route = rr.json("show route 198.51.100.9");
+    assert_eq!(route["paths"][0]["decision"], "best: only path");
+    let told = |name: &str| {
+        let sent = route["sentTo"].as_array().unwrap().clone();
+        sent.into_iter().find(|s| s["name"] == name).map(|s| s["reason"].as_str().unwrap().to_owned())
+    };
+    assert_eq!((told("a").as_deref(), told("b").as_deref()), (Some("splitHorizon"), Some("advertised")));
+}
+
+#[test]
+fn what_import_rejects_is_shown_and_explained() {
+    let net = Net::new(2);
+    let rr = net.neighbor("x", RR, X, "asn: 65001") + &net.neighbor("gone", RR, B, "asn: 65002");
+    let rr = net.start(RR, &net.config(RR, 64512, &rr, &Net::originate("{ prefix: 203.0.113.0/24, nextHop: 10.9.9.9 }")));
+    let x = net.config(X, 65001, &net.neighbor("rr", X, RR, "asn: 64512"), &Net::originate("{ prefix: 192.0.2.0/24, nextHop: 10.7.7.7 }"));
+    let _x = net.start(X, &x);
+    rr.established("x");
+    rr.has("show rib filtered", "192.0.2.0/24");
+    assert!(!rr.prefixes("show rib").contains(&"192.0.2.0/24".to_owned()));
+    let row = rr.items("show rib filtered")[0].clone();
+    assert_eq!((row["reason"].as_str(), row["filtered"].as_bool(), row["asPath"][0].as_u64()), (Some("noPolicy"), Some(true), Some(65001)));
+
+    let trace = rr.json("explain 192.0.2.0/24");
+    assert_eq!((trace["ok"].as_bool(), trace["reason"].as_str()), (Some(false), Some("noPolicy")));
+    assert!(trace["remedy"].as_str().unwrap().contains("import"), "{trace}");
+    eventually("our own route is sent", || (rr.json("explain 203.0.113.0/24 --to x")["reason"] == "advertised").then_some(()));
+    assert_eq!(rr.json("explain 203.0.113.0/24 --to gone")["reason"], "noSession");
+    assert_eq!(rr.json("explain 100.64.0.1")["reason"], "notReceived");
+    assert!(rr.neighbor("gone")["lastTcpError"]["remedy"].as_str().unwrap().starts_with("nobody listens"));
+}
+
+#[test]
+fn a_reload_leaves_unchanged_neighbors_alone_and_a_bad_one_changes_nothing() {
+    let net = Net::new(3);
+    let (rr, a, _b) = reflector(&net);
+    let good = std::fs::read_to_string(&rr.file).unwrap();
+    let before = rr.neighbor("a");
+
+    rr.write(&good.replace("name: b,", "name: b, holdTime: 30s,"));
+    let plan = rr.json("reload --dry-run");
+    assert_eq!((plan["applied"].as_bool(), plan["changes"][0]["subject"].as_str()), (Some(false), Some("neighbor b")));
+    assert_eq!(plan["changes"][0]["resetsSession"], true);
+    assert_eq!(rr.json("show summary")["configGeneration"], 1);
+    rr.signal("HUP");
+    eventually("b comes back with the new hold time", || {
+        let row = rr.neighbor("b");
+        (row["timers"]["holdSeconds"] == 30.0 && row["establishedCount"] == 2).then_some(())
+    });
+    let after = rr.neighbor("a");
+    assert_eq!(after["establishedCount"], 1);
+    assert!(after["upForSeconds"].as_f64() > before["upForSeconds"].as_f64());
+
+    rr.write(&good.replace("asn: internal", "asn: nobody"));
+    let outcome = rr.run("reload");
+    assert_eq!(outcome.code, 7, "{outcome:?}");
+    assert!(outcome.err.contains("nobody"), "{outcome:?}");
+    assert!(rr.metric("kubgp_config_last_reload_successful 0"));
+    assert!(rr.json("show summary")["configError"].is_string());
+    assert_eq!(rr.neighbor("a")["establishedCount"], 1);
+    assert!(rr.ok("show events").contains("configRejected"));
+
+    rr.write(&good);
+    rr.ok("reload --confirm 60s");
+    assert!(rr.metric("kubgp_config_last_reload_successful 1"));
+    rr.ok("rollback");
+    assert_eq!(rr.run("rollback").code, 1, "nothing waits any more");
+    eventually("the former hold time is back", || (rr.neighbor("b")["timers"]["holdSeconds"] == 30.0).then_some(()));
+    assert_eq!(a.neighbor("rr")["droppedCount"], 0);
+}
+
+#[test]
+fn networks_come_and_go_at_run_time() {
+    let net = Net::new(4);
+    let (_rr, a, b) = reflector(&net);
+    a.ok("network add 192.0.2.0/24 nexthop 10.1.1.1 localpref 200 community 64512:7");
+    b.has("show rib", "192.0.2.0/24");
+    let row = b.items("show rib 192.0.2.0/24")[0].clone();
+    assert_eq!((row["localPref"].as_u64(), row["communities"][0].as_str()), (Some(200), Some("64512:7")));
+    let source =
+        |prefix: &str| a.items("network list").iter().find(|n| n["prefix"] == prefix).map(|n| n["source"].as_str().unwrap().to_owned());
+    assert_eq!((source("192.0.2.0/24").as_deref(), source("198.51.100.0/24").as_deref()), (Some("runtime"), Some("config")));
+    a.ok("network delete 192.0.2.0/24");
+    b.lacks("show rib", "192.0.2.0/24");
+    assert_eq!(a.run("network delete 192.0.2.0/24").code, 4);
+    assert_eq!(a.run("network delete 198.51.100.0/24").code, 1, "the file has it");
+}
+
+#[test]
+fn orders_reach_the_other_side_with_their_text() {
+    let net = Net::new(5);
+    let (rr, a, b) = reflector(&net);
+    b.has("show rib", "198.51.100.0/24");
+    let outcome = bgpctl(&rr.socket, &["neighbor", "a", "down", "new switch"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    eventually("a hears the reason", || (a.neighbor("rr")["lastError"]["message"] == "new switch").then_some(()));
+    let error = a.neighbor("rr")["lastError"].clone();
+    assert_eq!((error["direction"].as_str(), error["text"].as_str()), (Some("received"), Some("Cease/Administrative Shutdown")));
+    assert!(error["remedy"].is_string());
+    assert_eq!(rr.neighbor("a")["admin"], "down");
+    b.lacks("show rib", "198.51.100.0/24");
+    assert_eq!(rr.json("show summary")["neighbors"]["adminDown"], 1);
+    rr.ok("neighbor a up");
+    rr.established("a");
+    b.has("show rib", "198.51.100.0/24");
+
+    let updates = |d: &Daemon| d.neighbor("rr")["messages"]["received"]["update"].as_u64().unwrap();
+    let before = updates(&b);
+    rr.ok("clear b soft out");
+    eventually("b gets its routes again", || (updates(&b) > before).then_some(()));
+    let asked = a.neighbor("rr")["messages"]["received"]["routeRefresh"].as_u64().unwrap();
+    rr.ok("clear a soft in");
+    eventually("a is asked for its routes", || {
+        (a.neighbor("rr")["messages"]["received"]["routeRefresh"].as_u64() > Some(asked)).then_some(())
+    });
+    rr.ok("clear b hard");
+    eventually("b comes back", || (rr.neighbor("b")["establishedCount"] == 2 && rr.neighbor("b")["state"] == "established").then_some(()));
+    let history = rr.ok("show neighbor b history");
+    assert!(history.contains("Established -> Idle"), "{history}");
+    let events = rr.items("show events");
+    assert!(events.iter().any(|e| e["type"] == "sessionDown" && e["name"] == "b"), "{events:?}");
+}
+
+#[test]
+fn exit_codes_and_http_follow_the_contract() {
+    let net = Net::new(6);
+    let lone = net.start(RR, &net.config(RR, 64512, &net.neighbor("gone", RR, B, "asn: 65002"), ""));
+    assert_eq!(lone.run("show neighbor nobody").code, 4);
+    assert_eq!(lone.run("show route 10.0.0.0/8").code, 4);
+    assert_eq!(lone.run("show rib out").code, 2, "whose?");
+    assert_eq!(lone.run("show rib as-path (").code, 2);
+    assert_eq!(lone.run("neighbor nobody down").code, 4);
+    assert_eq!(lone.run("clear gone soft in").code, 1, "not established");
+    assert_eq!(lone.run("healthcheck").code, 0);
+    assert_eq!(lone.run("healthcheck --require-established all").code, 6);
+    assert_eq!(lone.run("confirm").code, 1);
+    assert_eq!(lone.run("log level debug --for 1s").code, 0);
+    assert_eq!(lone.run("log level kubgp=loud").code, 2);
+    assert_eq!(bgpctl(Path::new("/nonexistent/kubgp.sock"), &["show", "neighbors"]).code, 3);
+
+    let (status, body) = lone.get("/readyz").unwrap();
+    assert!(status.contains("200") && body == "ok\n", "{status} {body}");
+    assert!(lone.get("/livez").unwrap().0.contains("200"));
+    assert!(lone.get("/v1/neighbors").unwrap().0.contains("404"), "TCP serves nothing but health and metrics");
+    let peer = net.ip(B);
+    assert!(lone.metric(&format!("kubgp_session_up{{peer=\"{peer}\",name=\"gone\",remote_asn=\"65002\",type=\"ebgp\"}} 0")));
+    assert!(lone.metric(&format!("metallb_bgp_session_up{{peer=\"{peer}\"}} 0")));
+
+    let config = std::fs::read_to_string(&lone.file).unwrap();
+    lone.write(&config.replace(&lone.http, &format!("{}:{}", net.ip(77), net.http())));
+    lone.ok("reload");
+    eventually("metrics leave their old address", || lone.get("/livez").is_none().then_some(()));
+    let moved = format!("{}:{}", net.ip(77), net.http());
+    eventually("metrics are at the new one", || TcpStream::connect(&moved).ok());
+}
+
+#[test]
+fn a_stop_says_good_bye_and_takes_the_socket_along() {
+    let net = Net::new(7);
+    let (rr, mut a, b) = reflector(&net);
+    b.has("show rib", "198.51.100.0/24");
+    a.signal("TERM");
+    let status = eventually("a ends", || a.child.try_wait().unwrap());
+    assert!(status.success(), "{status}");
+    assert!(!a.socket.exists());
+    eventually("the reflector hears it", || (rr.neighbor("a")["lastError"]["text"] == "Cease/Administrative Shutdown").then_some(()));
+    b.lacks("show rib", "198.51.100.0/24");
+}
+
+#[tokio::test]
+async fn watches_list_what_is_there_and_then_what_changes() {
+    let net = Net::new(8);
+    let (rr, a, b) = reflector(&net);
+    b.has("show rib", "198.51.100.0/24");
+    let client = Client::new(&b.socket);
+    let mut routes = client.stream("/v1/rib", &RibQuery { watch: true, ..RibQuery::default() }).await.unwrap();
+    let mut next = async || routes.next::<WatchEvent<RibEntry>>().await.unwrap().unwrap();
+    assert_eq!(next().await.kind, WatchKind::Added);
+    assert_eq!(next().await.kind, WatchKind::Bookmark);
+    a.ok("network add 192.0.2.0/24 nexthop 10.1.1.1");
+    let added = next().await;
+    assert_eq!((added.kind, added.object.unwrap().prefix.to_string().as_str()), (WatchKind::Added, "192.0.2.0/24"));
+    a.ok("network add 192.0.2.0/24 nexthop 10.1.1.1 med 9");
+    let modified = next().await;
+    assert_eq!((modified.kind, modified.object.unwrap().med), (WatchKind::Modified, Some(9)));
+    a.ok("network delete 192.0.2.0/24");
+    assert_eq!(next().await.kind, WatchKind::Deleted);
+
+    let query = NeighborQuery { watch: true, changes_only: true, neighbor: Some("rr".to_owned()), ..NeighborQuery::default() };
+    let mut sessions = client.stream("/v1/neighbors", &query).await.unwrap();
+    assert_eq!(sessions.next::<WatchEvent<Neighbor>>().await.unwrap().unwrap().kind, WatchKind::Bookmark);
+    rr.ok("neighbor b down");
+    loop {
+        let event = sessions.next::<WatchEvent<Neighbor>>().await.unwrap().unwrap();
+        if event.object.unwrap().state != SessionState::Established {
+            break;
+        }
+    }
+}

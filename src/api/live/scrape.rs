@@ -1,0 +1,198 @@
+//! What `/metrics` shows, taken in one look at the shards and one at the tables.
+
+use std::time::{Duration, SystemTime};
+
+use super::Daemon;
+use super::clock::Clock;
+use super::neighbors::{self, Facts, FamilyFacts};
+use super::status::{COMMIT, VERSION};
+use super::walk::problem;
+use crate::api::types::Problem;
+use crate::config::Plan;
+use crate::config::file::{Compat as CompatWord, PeerLabel as LabelWord};
+use crate::fib;
+use crate::metrics::{
+    self, Build, Compat, Config, Fib, FibFamily, FibOperation, HistogramData, Messages, Peer, PeerFamily, PeerLabel, PeerType, Process,
+    RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
+};
+use crate::net::PeerSnapshot;
+use crate::policy::PeerKind;
+use crate::rib::PeerId;
+use crate::session::{Counters, State as SessionState};
+use crate::speaker::{RibState, Turns};
+use crate::wire::Family;
+
+/// # Errors
+/// The daemon stops.
+pub(super) async fn text(daemon: &Daemon) -> Result<String, Problem> {
+    let speaker = daemon.speaker();
+    let peers = speaker.peers().await;
+    let ids: Vec<PeerId> = peers.iter().map(|p| p.id).collect();
+    let (facts, mut snapshot) =
+        speaker.inspect(move |state| (neighbors::facts(state, &ids), tables(state))).await.map_err(|e| problem(&e))?;
+    let running = speaker.running();
+    let clock = Clock::now();
+    snapshot.build = Build { version: VERSION.to_owned(), commit: COMMIT.unwrap_or_default().to_owned() };
+    snapshot.start_time_seconds = unix(speaker.started_at());
+    snapshot.config = Config {
+        last_reload_successful: running.last_failure.is_none(),
+        last_reload_timestamp_seconds: unix(running.loaded_at),
+        stale: running.last_failure.is_some(),
+    };
+    snapshot.peers = peers.iter().map(|p| peer(p, &running.plan, &facts, &clock)).collect();
+    snapshot.fib = speaker.fib().map(|kernel| kernel_routes(&kernel.counters()));
+    snapshot.process = Process::read();
+    snapshot.compat = match running.plan.metrics.compat {
+        CompatWord::Metallb => Compat::Metallb,
+        CompatWord::Frrk8s => Compat::FrrK8s,
+        CompatWord::None => Compat::None,
+    };
+    snapshot.peer_label = match running.plan.metrics.peer_label {
+        LabelWord::Ip => PeerLabel::Ip,
+        LabelWord::IpPort => PeerLabel::IpPort,
+    };
+    metrics::render(snapshot).map_err(|e| Problem::failed(e.to_string()))
+}
+
+fn unix(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+fn tables(state: &mut RibState) -> Snapshot {
+    let rib = |family: Family| {
+        let (prefixes, paths) = state.rib.size(family);
+        let memory_bytes = state.rib.table_bytes(family) as u64;
+        RibFamily { family: name(family), prefixes: prefixes as u64, paths: paths as u64, memory_bytes }
+    };
+    let groups = state.groups.stats().map(|(id, key, stats)| UpdateGroup {
+        id: id.0,
+        family: name(key.family),
+        kind: kind(key.kind),
+        members: stats.members as u64,
+        routes: stats.routes,
+        messages_encoded: stats.messages_encoded,
+        bytes_encoded: stats.bytes_encoded,
+        memory_bytes: stats.memory,
+    });
+    Snapshot {
+        rib: Family::ALL.into_iter().map(rib).collect(),
+        attribute_sets: state.rib.memory().attribute_sets as u64,
+        groups: groups.collect(),
+        rib_batch: Some(turns(&state.turns)),
+        ..Snapshot::default()
+    }
+}
+
+fn turns(turns: &Turns) -> HistogramData {
+    let buckets = Turns::BOUNDS.iter().map(Duration::as_secs_f64).zip(turns.within).collect();
+    HistogramData { buckets, sum: turns.busy.as_secs_f64(), count: turns.turns }
+}
+
+fn peer(peer: &PeerSnapshot, plan: &Plan, facts: &Facts, clock: &Clock) -> Peer {
+    let status = &peer.status;
+    let address = peer.remote.ip();
+    let up = status.state == SessionState::Established;
+    let settings = neighbors::settings(plan, address, peer.dynamic);
+    let session = status.negotiated.as_deref();
+    let kind = session.map_or_else(|| configured_kind(peer), |n| kind(peer.rules.kind(n)));
+    let remote_asn = neighbors::remote_asn(peer).map(crate::wire::Asn::get);
+    let facts = facts.get(&peer.id).copied().unwrap_or_default();
+    Peer {
+        address: address.to_string(),
+        port: peer.remote.port(),
+        name: settings.and_then(|s| s.name).unwrap_or_default().to_owned(),
+        remote_asn,
+        kind,
+        state: state(status.state),
+        admin_up: status.admin_up,
+        uptime_seconds: if up { clock.since(status.since).as_secs_f64() } else { 0.0 },
+        last_change_timestamp_seconds: clock.at(status.since).as_millisecond() as f64 / 1000.0,
+        established_count: status.established,
+        dropped_count: status.dropped,
+        down: Vec::new(),
+        sent: messages(&status.sent),
+        received: messages(&status.received),
+        bytes_sent: peer.bytes_sent,
+        bytes_received: peer.bytes_received,
+        notifications: Vec::new(),
+        update_errors: UpdateErrors { treat_as_withdraw: peer.update_errors, ..UpdateErrors::default() },
+        out_queue_messages: 0,
+        out_queue_bytes: peer.queued_bytes as u64,
+        send_blocked_seconds: 0.0,
+        families: peer.params.families.iter().map(|f| family(peer, f, &facts[f.index()])).collect(),
+    }
+}
+
+fn family(peer: &PeerSnapshot, family: Family, facts: &FamilyFacts) -> PeerFamily {
+    let counters = &facts.counters;
+    PeerFamily {
+        family: name(family),
+        received: counters.received.into(),
+        accepted: counters.accepted.into(),
+        filtered: counters.filtered.into(),
+        best: counters.best.into(),
+        advertised: facts.advertised,
+        stale: counters.stale.into(),
+        pending: 0,
+        limit: peer.rules.max_prefixes.map(|max| max.limit.into()),
+        limit_hit: facts.limit_hit,
+    }
+}
+
+fn messages(counters: &Counters) -> Messages {
+    Messages {
+        open: counters.open,
+        update: counters.update,
+        notification: counters.notification,
+        keepalive: counters.keepalive,
+        route_refresh: counters.route_refresh,
+    }
+}
+
+fn configured_kind(peer: &PeerSnapshot) -> PeerType {
+    match (peer.params.remote_as.accepts(peer.params.local_as, peer.params.local_as), peer.rules.client) {
+        (false, _) => PeerType::Ebgp,
+        (true, true) => PeerType::RrClient,
+        (true, false) => PeerType::Ibgp,
+    }
+}
+
+const fn kind(kind: PeerKind) -> PeerType {
+    match kind {
+        PeerKind::Ebgp => PeerType::Ebgp,
+        PeerKind::Client => PeerType::RrClient,
+        PeerKind::NonClient | PeerKind::Local => PeerType::Ibgp,
+    }
+}
+
+const fn state(state: SessionState) -> State {
+    match state {
+        SessionState::Idle => State::Idle,
+        SessionState::Connect => State::Connect,
+        SessionState::Active => State::Active,
+        SessionState::OpenSent => State::OpenSent,
+        SessionState::OpenConfirm => State::OpenConfirm,
+        SessionState::Established => State::Established,
+    }
+}
+
+const fn name(family: Family) -> &'static str {
+    neighbors::shown_family(family).name()
+}
+
+fn kernel_routes(counters: &fib::Counters) -> Fib {
+    let family = |family: Family| {
+        let at = family.index();
+        FibFamily { family: name(family), routes: counters.installed[at], pending: counters.pending[at] + counters.failed[at] }
+    };
+    let operations = [("add", counters.creates), ("replace", counters.replaces), ("delete", counters.deletes)];
+    let both = |(op, counts): (&'static str, fib::OpCounts)| {
+        [FibOperation { op, ok: true, count: counts.done }, FibOperation { op, ok: false, count: counts.failed }]
+    };
+    Fib {
+        families: Family::ALL.into_iter().map(family).collect(),
+        operations: operations.into_iter().flat_map(both).collect(),
+        resyncs: fib::Cause::ALL.into_iter().map(|cause| (cause.label(), counters.resyncs.get(cause))).collect(),
+        sync_seconds: None,
+    }
+}
