@@ -57,15 +57,6 @@ impl Lab {
         Host { namespace, number, folder }
     }
 
-    /// Takes a host off the segment; it does not notice.
-    pub fn detach(&self, host: &Host) {
-        run(&format!("ip -n {}-lan link set to{} nomaster", self.prefix, host.number));
-    }
-
-    pub fn attach(&self, host: &Host) {
-        run(&format!("ip -n {}-lan link set to{} master lan", self.prefix, host.number));
-    }
-
     /// A cable between two hosts, with an interface of this name at both ends.
     pub fn cable(&self, name: &str, one: &Host, other: &Host) {
         run(&format!("ip link add {name} netns {} type veth peer name {name} netns {}", one.namespace, other.namespace));

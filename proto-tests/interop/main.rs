@@ -6,6 +6,7 @@
 mod guards;
 mod lab;
 mod peers;
+mod restarts;
 mod routes;
 mod sessions;
 mod us;

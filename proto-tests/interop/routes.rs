@@ -78,3 +78,164 @@ fn add_path_in_both_directions() {
         });
     }
 }
+
+#[test]
+fn communities_of_three_kinds_in_both_directions() {
+    if !crate::ready() {
+        return;
+    }
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let peers = one_of_each(&lab, |kind, host| {
+        let setup = Setup::new(host, 65000 + u32::from(kind.number()));
+        match kind {
+            Kind::Frr => Setup {
+                global: "route-map three permit 10\n set community 65002:7\n set large-community 65002:1:7\n set extcommunity rt 65002:70\n".into(),
+                family: "route-map three out\n".into(),
+                ..setup.networks(&["10.2.0.0/24"])
+            },
+            Kind::Bird => Setup {
+                global: "protocol static three { ipv4; route 10.3.0.0/24 blackhole { bgp_community.add((65003,7)); \
+                         bgp_large_community.add((65003,1,7)); bgp_ext_community.add((rt,65003,70)); }; }\n"
+                    .into(),
+                ..setup
+            },
+            Kind::GoBgp => setup.networks(&["10.4.0.0/24 community 65004:7 large-community 65004:1:7 rt 65004:70"]),
+        }
+    });
+    let neighbors: String = peers.iter().map(|p| neighbor(&p.setup.own, p.setup.asn, "import: [all], export: [all]")).collect();
+    let ours = "originate:\n  networks:\n    - { prefix: 10.1.0.0/24, communities: [\"64512:7\", no-peer], largeCommunities: [\"64512:1:7\"], \
+                extCommunities: [\"rt:64512:70\"] }\n";
+    let _kubgpd = Kubgpd::start(&us, 64512, &(ACCEPT_ALL.to_owned() + &neighbors + ours));
+    for peer in &peers {
+        peer.wait_route("10.1.0.0/24", "with our communities", |r| {
+            ["64512:7", "64512:1:7", "rt:64512:70"].iter().all(|c| r.communities.iter().any(|have| have == c)) && r.communities.len() == 4
+        });
+        for n in [2, 3, 4].into_iter().filter(|n| *n != peer.host.number) {
+            peer.wait_route(&format!("10.{n}.0.0/24"), "with the other's communities", |r| {
+                r.communities == [format!("6500{n}:1:7"), format!("6500{n}:7"), format!("rt:6500{n}:70")]
+            });
+        }
+    }
+}
+
+#[test]
+fn ipv4_with_an_ipv6_next_hop() {
+    if !crate::ready() {
+        return;
+    }
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let peers = one_of_each(&lab, |kind, host| {
+        let n = host.number;
+        let setup = Setup { us: v6(1), own: v6(n), extended_next_hop: true, ..Setup::new(host, 65000 + u32::from(kind.number())) };
+        setup.networks(&[&format!("10.{n}.0.0/24")])
+    });
+    // We have no IPv4 address on the segment, but one where a peer has an IPv4 session: it gets the routes with that next hop.
+    let host = lab.lone_host(5);
+    lab.cable("side", &us, &host);
+    us.address("side", "10.8.0.1/24");
+    host.address("side", "10.8.0.5/24");
+    us.run("ip address del 10.0.0.1/24 dev lan");
+    let plain = Peer::start(Kind::Bird, &host, Setup { us: "10.8.0.1".into(), own: "10.8.0.5".into(), ..Setup::new(&host, 65005) });
+    let settings = "families: [ipv4-unicast], extendedNextHop: true, import: [all], export: [all]";
+    let mut neighbors: String = peers.iter().map(|p| neighbor(&p.setup.own, p.setup.asn, settings)).collect();
+    neighbors += &neighbor(&plain.setup.own, 65005, "import: [all], export: [all]");
+    let _kubgpd = Kubgpd::start(&us, 64512, &(ACCEPT_ALL.to_owned() + &neighbors + &networks(&["10.1.0.0/24"])));
+    for peer in &peers {
+        peer.wait_route("10.1.0.0/24", "with our IPv6 next hop", |r| r.next_hop == v6(1));
+        for other in peers.iter().filter(|other| other.kind != peer.kind) {
+            peer.wait_route(&format!("10.{}.0.0/24", other.host.number), "with an IPv6 next hop", |r| r.next_hop.starts_with("fd00::"));
+        }
+    }
+    plain.wait_route("10.2.0.0/24", "with our IPv4 next hop", |r| r.next_hop == "10.8.0.1");
+}
+
+#[test]
+fn route_refresh_in_both_directions() {
+    if !crate::ready() {
+        return;
+    }
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let peers = one_of_each(&lab, |kind, host| {
+        let n = host.number;
+        Setup::new(host, 65000 + u32::from(kind.number())).networks(&[&format!("10.{n}.0.0/24")])
+    });
+    let config = |import: &str| -> String {
+        let policies = format!("policies:\n  all: [{{ action: accept }}]\n  tagged: [{{ set: {{ communities: {{ add: [\"{import}\"] }} }}, action: accept }}]\n");
+        let neighbors: String = peers.iter().map(|p| neighbor(&p.setup.own, p.setup.asn, "import: [tagged], export: [all]")).collect();
+        policies + &neighbors + &networks(&["10.1.0.0/24"])
+    };
+    let kubgpd = Kubgpd::start(&us, 64512, &config("64512:1"));
+    for peer in &peers {
+        for n in [2, 3, 4].into_iter().filter(|n| *n != peer.host.number) {
+            peer.wait_route(&format!("10.{n}.0.0/24"), "with the first community", |r| r.communities == ["64512:1"]);
+        }
+    }
+    // We ask: rejected and changed routes are not kept, so the other community needs their routes again.
+    kubgpd.reload(&config("64512:2"));
+    for peer in &peers {
+        for n in [2, 3, 4].into_iter().filter(|n| *n != peer.host.number) {
+            peer.wait_route(&format!("10.{n}.0.0/24"), "with the second community", |r| r.communities == ["64512:2"]);
+        }
+    }
+    // They ask.
+    let [frr, bird, _gobgp] = <[Peer; 3]>::try_from(peers).ok().unwrap();
+    frr.ctl("configure terminal / route-map five permit 10 / set local-preference 555 / exit / router bgp 65002 / address-family ipv4 unicast / neighbor 10.0.0.1 route-map five in");
+    frr.refresh();
+    frr.wait_route("10.1.0.0/24", "with the new policy", |r| r.local_pref == Some(555));
+    bird.refresh();
+    for (peer, address) in [(&frr, "10.0.0.2"), (&bird, "10.0.0.3")] {
+        println!("{}", kubgpd.neighbor(address));
+        assert!(peer.established(), "the session outlives it");
+    }
+    assert_eq!(kubgpd.log().matches("session down").count(), 0);
+}
+
+#[test]
+fn external_neighbors_without_policy() {
+    if !crate::ready() {
+        return;
+    }
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let peers = one_of_each(&lab, |kind, host| {
+        let n = host.number;
+        Setup::new(host, 65000 + u32::from(kind.number())).networks(&[&format!("10.{n}.0.0/24")])
+    });
+    let neighbors: String = peers.iter().map(|p| neighbor(&p.setup.own, p.setup.asn, "")).collect();
+    let kubgpd = Kubgpd::start(&us, 64512, &(neighbors + &networks(&["10.1.0.0/24"])));
+    for peer in &peers {
+        peer.wait_route("10.1.0.0/24", "of our own", |_| true);
+    }
+    // RFC 8212: nothing comes in, so nothing but our own goes out.
+    always(Duration::from_secs(1), "nothing is passed on", || peers.iter().all(|peer| peer.count(false) == 1));
+    assert!(ALL.iter().all(|kind| kubgpd.learned(&v4(kind.number())).is_empty()));
+}
+
+#[test]
+fn many_prefixes_come_and_go() {
+    if !crate::ready() {
+        return;
+    }
+    const MANY: usize = 5000;
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let source = lab.host(5);
+    let many: String = (0..MANY).map(|i| format!("route 10.{}.{}.0/24 blackhole;\n", 100 + i / 250, i % 250)).collect();
+    let global = format!("protocol static many {{ ipv4;\n{many}}}\n");
+    let source = Peer::start(Kind::Bird, &source, Setup { global, ..Setup::new(&source, 64512) });
+    let peers = one_of_each(&lab, |_, host| Setup::new(host, 64512));
+    let neighbors: String = peers.iter().chain([&source]).map(|p| neighbor(&p.setup.own, 64512, "routeReflectorClient: true")).collect();
+    let kubgpd = Kubgpd::start(&us, 64512, &neighbors);
+    for peer in &peers {
+        eventually(PATIENCE, &format!("{:?} has all", peer.kind), || peer.count(false) == MANY);
+        println!("{}", kubgpd.neighbor(&peer.setup.own));
+    }
+    source.ctl("disable many");
+    for peer in &peers {
+        eventually(PATIENCE, &format!("{:?} has none", peer.kind), || peer.count(false) == 0);
+        println!("{}", kubgpd.neighbor(&peer.setup.own));
+    }
+}

@@ -1,5 +1,6 @@
 //! Our own daemon.
 
+use serde_json::Value;
 use crate::lab::{Host, PATIENCE, Process, eventually};
 
 /// A running kubgpd.
@@ -44,9 +45,28 @@ impl Kubgpd {
         self.process = launch(&self.host);
     }
 
-    /// Whether the log says this word about a peer.
-    pub fn told(&self, peer: &str, word: &str) -> bool {
-        self.log().lines().any(|line| line.contains(&format!("peer={peer} ")) && line.contains(word))
+    /// What `bgpctl` prints.
+    pub fn ctl(&self, words: &[&str]) -> String {
+        let socket = self.host.folder.join("kubgp.sock");
+        self.host.query(&[&[env!("CARGO_BIN_EXE_bgpctl"), "--socket", socket.to_str().unwrap()], words].concat())
+    }
+
+    /// What is shown of one neighbor.
+    pub fn neighbor(&self, address: &str) -> String {
+        self.ctl(&["show", "neighbor", address])
+    }
+
+    /// Prefixes and whether they are stale, of all paths from this neighbor.
+    pub fn learned(&self, address: &str) -> Vec<(String, bool)> {
+        let shown: Value = serde_json::from_str(&self.ctl(&["-o", "json", "show", "rib"])).unwrap_or_default();
+        let items = shown["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let of = items.iter().filter(|item| item["peer"] == address);
+        of.map(|item| (item["prefix"].as_str().unwrap_or_default().to_owned(), item["stale"] == true)).collect()
+    }
+
+    /// Whether the session with this neighbor was ever up.
+    pub fn was_established(&self, address: &str) -> bool {
+        self.log().lines().any(|line| line.contains("session established") && line.contains(&format!("peer={address} ")))
     }
 
     pub fn log(&self) -> String {

@@ -571,13 +571,25 @@ impl Cell {
         if to == State::Established {
             info!(peer = %remote.ip(), %from, "session established");
         } else if from == State::Established {
-            warn!(peer = %remote.ip(), %to, reason = %cause, "session down");
+            warn!(peer = %remote.ip(), %to, reason = %self.in_words(cause), "session down");
         } else {
-            debug!(peer = %remote.ip(), %from, %to, reason = %cause, "state changed");
+            debug!(peer = %remote.ip(), %from, %to, reason = %self.in_words(cause), "state changed");
         }
         // Without a listener there is nobody to tell.
         let what = PeerChange::State { from, to, cause };
         let _ = shard.links.events.send(PeerEvent { peer: self.config.id, remote: remote.ip(), what });
+    }
+
+    /// A cause with the words of its NOTIFICATION, the operator's text among them (RFC 9003).
+    fn in_words(&self, cause: crate::session::Cause) -> String {
+        use crate::session::Cause::{NotificationReceived, NotificationSent};
+        let status = self.machine.status();
+        let record = match cause {
+            NotificationReceived { .. } => &status.last_received_error,
+            NotificationSent { .. } => &status.last_sent_error,
+            _ => &None,
+        };
+        record.as_ref().map_or_else(|| cause.to_string(), |record| format!("{cause}: {}", record.notification))
     }
 
     fn importer(&self, negotiated: &Negotiated) -> (Import, Origin) {

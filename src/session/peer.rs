@@ -303,6 +303,8 @@ impl Peer {
         match fsm::step(self.dial_state(), input).action {
             Action::Dial => self.start_dial(now),
             Action::Redial => {
+                // Sooner than the kernel would give up, so that this is all that tells of an unanswered connection.
+                self.status.last_tcp_error = Some(TcpError { at: now, text: TcpError::NO_ANSWER.to_owned() });
                 self.outputs.push_back(Output::CancelConnect);
                 self.start_dial(now);
             }

@@ -98,3 +98,8 @@ pub struct TcpError {
     pub at: Instant,
     pub text: String,
 }
+
+impl TcpError {
+    /// The text when a dial is given up because ConnectRetryTimer expired.
+    pub const NO_ANSWER: &str = "no answer before the connect retry time";
+}

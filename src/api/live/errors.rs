@@ -44,10 +44,11 @@ pub(super) fn title(notification: &Notification) -> String {
 }
 
 pub(super) fn tcp_error(error: &TcpError, auth: &str, ttl_security: bool, hints: &TcpHints, clock: &Clock) -> TcpErrorInfo {
-    let remedy = errno(&error.text).and_then(|errno| {
-        let kind = io::Error::from_raw_os_error(errno).kind();
-        remedy::tcp(kind, auth, ttl_security, hints)
-    });
+    let kind = match error.text.as_str() {
+        TcpError::NO_ANSWER => Some(io::ErrorKind::TimedOut),
+        text => errno(text).map(|errno| io::Error::from_raw_os_error(errno).kind()),
+    };
+    let remedy = kind.and_then(|kind| remedy::tcp(kind, auth, ttl_security, hints));
     let text = error.text.split(OS_ERROR).next().unwrap_or_default();
     let mut chars = text.chars();
     let text = chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default();
@@ -110,6 +111,9 @@ mod tests {
         let info = tcp_error(&error, "none", false, &TcpHints::default(), &clock);
         assert_eq!(info.text, "connection refused");
         assert!(info.remedy.is_some_and(|r| r.starts_with("nobody listens")));
+        let silence = TcpError { at: clock.instant, text: TcpError::NO_ANSWER.to_owned() };
+        let failing = TcpHints { md5_failures: Some(1), ..TcpHints::default() };
+        assert!(tcp_error(&silence, "md5", false, &failing, &clock).remedy.is_some_and(|r| r.ends_with("compare the passwords")));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Deadlines to the tick, with a clock that only the test moves.
 
 use super::*;
-use crate::session::HoldTime;
+use crate::session::{HoldTime, TcpError};
 use crate::wire::HEADER_LEN;
 
 const TICK: Duration = Duration::from_nanos(1);
@@ -157,6 +157,7 @@ fn connect_retry_doubles_with_jitter_up_to_two_minutes() {
         let outputs = rig.drain();
         assert!(matches!(outputs[..], [Output::CancelConnect, Output::Connect]), "{outputs:?}");
         gaps.push((rig.now - before).as_secs_f64());
+        assert_eq!(rig.peer.status().last_tcp_error.as_ref().map(|e| (e.at, e.text.as_str())), Some((rig.now, TcpError::NO_ANSWER)));
     }
     for (gap, full) in gaps.iter().zip([5.0, 10.0, 20.0, 40.0, 80.0, 120.0, 120.0, 120.0]) {
         assert!((0.75 * full..=full).contains(gap), "{gaps:?}");
