@@ -24,7 +24,10 @@ fn md5_keys() {
     always(Duration::from_secs(3), "a wrong key does not come up", || !wrong.iter().any(Peer::established));
     for peer in &wrong {
         eventually(PATIENCE, "we tell", || {
-            let s = kubgpd.neighbor(&peer.setup.own); println!("{s}"); s.contains("compare the passwords")});
+            let s = kubgpd.neighbor(&peer.setup.own);
+            println!("{s}");
+            s.contains("compare the passwords")
+        });
     }
 }
 

@@ -66,7 +66,8 @@ fn we_keep_the_routes_of_peers_that_restart() {
     let kubgpd = Kubgpd::start(&us, 64512, &(ACCEPT_ALL.to_owned() + &neighbors));
     let count = || watcher.count(false);
     eventually(PATIENCE, "all routes are there", || count() == 3);
-    let changes = || watcher.ctl("show protocols all kubgp").lines().find(|l| l.contains("Import withdraws")).unwrap_or_default().to_owned();
+    let changes =
+        || watcher.ctl("show protocols all kubgp").lines().find(|l| l.contains("Import withdraws")).unwrap_or_default().to_owned();
     let before = changes();
     peers.iter_mut().for_each(Peer::kill);
     let stale = || peers.iter().all(|p| kubgpd.learned(&p.setup.own).iter().all(|(_, stale)| *stale));

@@ -90,7 +90,9 @@ fn communities_of_three_kinds_in_both_directions() {
         let setup = Setup::new(host, 65000 + u32::from(kind.number()));
         match kind {
             Kind::Frr => Setup {
-                global: "route-map three permit 10\n set community 65002:7\n set large-community 65002:1:7\n set extcommunity rt 65002:70\n".into(),
+                global:
+                    "route-map three permit 10\n set community 65002:7\n set large-community 65002:1:7\n set extcommunity rt 65002:70\n"
+                        .into(),
                 family: "route-map three out\n".into(),
                 ..setup.networks(&["10.2.0.0/24"])
             },
@@ -163,7 +165,9 @@ fn route_refresh_in_both_directions() {
         Setup::new(host, 65000 + u32::from(kind.number())).networks(&[&format!("10.{n}.0.0/24")])
     });
     let config = |import: &str| -> String {
-        let policies = format!("policies:\n  all: [{{ action: accept }}]\n  tagged: [{{ set: {{ communities: {{ add: [\"{import}\"] }} }}, action: accept }}]\n");
+        let policies = format!(
+            "policies:\n  all: [{{ action: accept }}]\n  tagged: [{{ set: {{ communities: {{ add: [\"{import}\"] }} }}, action: accept }}]\n"
+        );
         let neighbors: String = peers.iter().map(|p| neighbor(&p.setup.own, p.setup.asn, "import: [tagged], export: [all]")).collect();
         policies + &neighbors + &networks(&["10.1.0.0/24"])
     };

@@ -158,7 +158,9 @@ fn hold_times() {
     let [mut frr, bird, gobgp] = <[Peer; 3]>::try_from(peers).ok().unwrap();
     assert!(frr.ctl("show bgp neighbors 10.0.0.1 json").contains("\"bgpTimerHoldTimeMsecs\":3000"), "FRR agreed on 3 s");
     assert!(bird.ctl("show protocols all kubgp").contains("Hold timer:       0.000/0"), "BIRD needs no keepalives");
-    always(Duration::from_secs(5), "sessions stay with keepalives alone", || frr.established() && bird.established() && gobgp.established());
+    always(Duration::from_secs(5), "sessions stay with keepalives alone", || {
+        frr.established() && bird.established() && gobgp.established()
+    });
     // A peer that is silent is lost after the hold time, and hears why.
     frr.signal("STOP");
     eventually(Duration::from_secs(6), "we miss the keepalives", || kubgpd.log().contains("NOTIFICATION 4/0 sent"));
@@ -184,8 +186,9 @@ fn the_source_address_and_the_device_of_a_session() {
     bird.address("cable", "10.7.0.3/24");
     let frr = Peer::start(Kind::Frr, &frr, Setup { us: "10.0.0.101".into(), ..Setup::new(&frr, 65002) });
     let bird = Peer::start(Kind::Bird, &bird, Setup { us: "10.7.0.1".into(), own: "10.7.0.3".into(), ..Setup::new(&bird, 65003) });
-    let neighbors =
-        neighbor("10.0.0.2", 65002, "localAddress: 10.0.0.101") + &neighbor("10.7.0.3", 65003, "bindDevice: cable") + &networks(&["10.1.0.0/24"]);
+    let neighbors = neighbor("10.0.0.2", 65002, "localAddress: 10.0.0.101")
+        + &neighbor("10.7.0.3", 65003, "bindDevice: cable")
+        + &networks(&["10.1.0.0/24"]);
     let _kubgpd = Kubgpd::start(&us, 64512, &neighbors);
     frr.wait_route("10.1.0.0/24", "from the second address", |r| r.next_hop == "10.0.0.101");
     bird.wait_route("10.1.0.0/24", "over the cable", |r| r.next_hop == "10.7.0.1");

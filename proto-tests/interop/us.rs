@@ -1,7 +1,7 @@
 //! Our own daemon.
 
-use serde_json::Value;
 use crate::lab::{Host, PATIENCE, Process, eventually};
+use serde_json::Value;
 
 /// A running kubgpd.
 pub struct Kubgpd {
