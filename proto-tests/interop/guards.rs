@@ -23,8 +23,7 @@ fn md5_keys() {
     peers.iter().for_each(|peer| peer.wait_route("10.1.0.0/24", "with the right key", |_| true));
     always(Duration::from_secs(3), "a wrong key does not come up", || !wrong.iter().any(Peer::established));
     for peer in &wrong {
-        eventually(PATIENCE, "we tell", || {
-            let s = kubgpd.neighbor(&peer.setup.own); println!("{s}"); s.contains("compare the passwords")});
+        eventually(PATIENCE, "we say what to do", || kubgpd.neighbor(&peer.setup.own).contains("compare the passwords"));
     }
 }
 
@@ -91,6 +90,7 @@ fn the_text_of_a_shutdown() {
     eventually(PATIENCE, "FRR's words reach us", || kubgpd.log().contains("rack 7 moves"));
     bird.ctl("disable kubgp \"disk full\"");
     eventually(PATIENCE, "BIRD's words reach us", || kubgpd.log().contains("disk full"));
+    assert!(kubgpd.neighbor("10.0.0.2").contains("rack 7 moves") && kubgpd.neighbor("10.0.0.3").contains("disk full"));
     frr.ctl("configure terminal / router bgp 65002 / no neighbor 10.0.0.1 shutdown message rack 7 moves / no neighbor 10.0.0.1 shutdown");
     bird.ctl("enable kubgp");
     [&frr, &bird].iter().for_each(|p| p.wait_established());

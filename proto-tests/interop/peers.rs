@@ -60,6 +60,8 @@ pub struct Setup {
     pub add_path: bool,
     pub extended_next_hop: bool,
     pub graceful_restart: bool,
+    /// It is back from a restart in which forwarding went on.
+    pub returning: bool,
     /// In the daemon's words: for the session, ...
     pub session: String,
     /// ... for each family of it, ...
@@ -86,6 +88,7 @@ impl Setup {
             add_path: false,
             extended_next_hop: false,
             graceful_restart: false,
+            returning: false,
             session: String::new(),
             family: String::new(),
             global: String::new(),

@@ -77,7 +77,7 @@ fn config(host: &Host, s: &Setup) -> String {
         host.number, s.global, s.asn, host.number
     );
     let session = [
-        line(s.graceful_restart, " bgp graceful-restart"),
+        line(s.graceful_restart, " bgp graceful-restart\n bgp graceful-restart preserve-fw-state"),
         format!(" neighbor {0} remote-as {1}\n neighbor {0} timers {2} {3}\n", s.us, s.our_asn, s.hold / 3, s.hold),
         format!(" neighbor {0} timers connect 1\n", s.us),
         line(s.passive, format!(" neighbor {} passive", s.us)),

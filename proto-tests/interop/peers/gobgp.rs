@@ -13,7 +13,11 @@ pub struct GoBgp {
 impl GoBgp {
     pub fn start(host: &Host, setup: &Setup) -> Self {
         let config = host.write("gobgpd.toml", &config(host, setup));
-        let process = host.start("gobgpd", &["-f", config.to_str().unwrap(), "-t", "toml", "--pprof-disable", "-l", "debug", "-p"]);
+        let mut arguments = vec!["-f", config.to_str().unwrap(), "-t", "toml", "--pprof-disable", "-l", "debug", "-p"];
+        if setup.returning {
+            arguments.push("-r");
+        }
+        let process = host.start("gobgpd", &arguments);
         eventually(PATIENCE, "gobgpd answers", || gobgp(host, &["-j", "global"]).contains('{'));
         let daemon = Self { host: host.clone(), us: setup.us.clone(), process };
         for network in &setup.networks {
@@ -72,7 +76,8 @@ fn config(host: &Host, s: &Setup) -> String {
     text += &format!("[[neighbors]]\n[neighbors.config]\nneighbor-address = \"{}\"\npeer-as = {}\n", s.us, s.our_asn);
     text += &s.password.map(|key| format!("auth-password = \"{key}\"\n")).unwrap_or_default();
     text += &format!("[neighbors.transport.config]\npassive-mode = {}\nlocal-address = \"{}\"\n", s.passive, s.own);
-    text += &format!("[neighbors.timers.config]\nconnect-retry = 1\nhold-time = {}\nkeepalive-interval = {}\n", s.hold, (s.hold / 3).max(1));
+    text +=
+        &format!("[neighbors.timers.config]\nconnect-retry = 1\nhold-time = {}\nkeepalive-interval = {}\n", s.hold, (s.hold / 3).max(1));
     text += "idle-hold-time-after-reset = 1\n";
     if s.gtsm {
         text += "[neighbors.ttl-security.config]\nenabled = true\nttl-min = 255\n";
@@ -110,7 +115,9 @@ fn route(path: &Value) -> Route {
             8 => route.communities.extend(attribute["communities"].as_array().into_iter().flatten().filter_map(standard)),
             9 => route.originator = value.as_str().unwrap_or_default().to_owned(),
             10 => route.clusters = value.as_array().into_iter().flatten().filter_map(|v| Some(v.as_str()?.to_owned())).collect(),
-            16 => route.communities.extend(value.as_array().into_iter().flatten().filter_map(|v| Some(format!("rt:{}", v["value"].as_str()?)))),
+            16 => route
+                .communities
+                .extend(value.as_array().into_iter().flatten().filter_map(|v| Some(format!("rt:{}", v["value"].as_str()?)))),
             32 => route.communities.extend(value.as_array().into_iter().flatten().map(large)),
             _ => {}
         }
