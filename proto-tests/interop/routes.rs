@@ -243,3 +243,44 @@ fn many_prefixes_come_and_go() {
         assert!((11..=20).contains(&kubgpd.messages(&peer.setup.own, "update")[0]), "full messages");
     }
 }
+
+#[test]
+fn new_settings_reach_the_peers_over_their_sessions() {
+    if !crate::ready() {
+        return;
+    }
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let peers = one_of_each(&lab, |_, host| Setup::new(host, 64512).networks(&[&format!("10.{}.0.0/24", host.number)]));
+    let config = |clients: bool, export: &str, own: &[&str]| -> String {
+        let policies = "policies:\n  tag: [{ set: { communities: { add: [\"64512:1\"] } }, action: accept }]\n  \
+                        none: [{ match: { prefixes: [{ prefix: 10.1.0.0/16, orLonger: true }] }, action: reject }]\n";
+        let settings = format!("routeReflectorClient: {clients}, export: [{export}]");
+        let neighbors: String = peers.iter().map(|p| neighbor(&p.setup.own, 64512, &settings)).collect();
+        policies.to_owned() + &neighbors + &networks(own)
+    };
+    let kubgpd = Kubgpd::start(&us, 64512, &config(true, "tag", &["10.1.0.0/24"]));
+    let hears = |communities: &[&str]| {
+        for peer in &peers {
+            peer.wait_route("10.1.0.0/24", &format!("with {communities:?}"), |r| r.communities == communities);
+            for other in peers.iter().filter(|other| other.kind != peer.kind) {
+                peer.wait_route(&format!("10.{}.0.0/24", other.host.number), "reflected", |r| r.communities == communities);
+            }
+        }
+    };
+    hears(&["64512:1"]);
+    // No clients any more.
+    kubgpd.reload(&config(false, "tag", &["10.1.0.0/24"]));
+    eventually(PATIENCE, "nothing is reflected", || peers.iter().all(|p| p.count(false) == 1));
+    kubgpd.reload(&config(true, "tag", &["10.1.0.0/24"]));
+    hears(&["64512:1"]);
+    // Another export policy, then another network.
+    kubgpd.reload(&config(true, "", &["10.1.0.0/24"]));
+    hears(&[]);
+    kubgpd.reload(&config(true, "none", &["10.1.0.0/24"]));
+    eventually(PATIENCE, "our own is withdrawn", || peers.iter().all(|p| p.paths("10.1.0.0/24").is_empty() && p.count(false) == 2));
+    kubgpd.reload(&config(true, "", &["10.1.0.0/24", "10.1.1.0/24"]));
+    hears(&[]);
+    peers.iter().for_each(|peer| peer.wait_route("10.1.1.0/24", "of our own", |_| true));
+    assert_eq!(kubgpd.log().matches("session established").count(), peers.len(), "the sessions stay");
+}
