@@ -9,6 +9,8 @@
 //! A name may end in `@` and options: e4, e2, i4 choose sessions, nh is extended next hop, ap is add-path, ext is extended
 //! messages or enhanced refresh, v4 is IPv4 only.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its vectors has failed")]
+
 use kubgp::wire::*;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;

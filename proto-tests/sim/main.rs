@@ -10,13 +10,17 @@ mod node;
 mod pipe;
 mod port;
 mod random;
+mod script;
 
 use ipnet::IpNet;
 use kubgp::wire::attr::{AsPath, NextHop, Origin, PathAttributes, Tags};
+use network::Network;
+use node::Setup;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::panic::catch_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The AS of the reflectors and their clients.
 const AS: u32 = 64512;
@@ -102,4 +106,38 @@ fn three_reflectors_and_fifty_clients() {
             panic!("seed {seed}: {why}\n  SIM_FIRST={seed} SIM_BIG=1 cargo test --test sim three_reflectors");
         }
     }
+}
+
+#[test]
+fn scenarios_go_as_written() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/proto-tests/sim/scenarios");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 12, "{} scenarios", files.len());
+    let run = |path: &std::path::PathBuf| script::run(&std::fs::read_to_string(path).unwrap()).err().map(|why| (path.clone(), why));
+    let failures: Vec<_> = files.iter().filter_map(run).collect();
+    failures.iter().for_each(|(path, why)| println!("{}: {why}", path.display()));
+    assert!(failures.is_empty(), "{} scenarios failed", failures.len());
+}
+
+/// What the old group of a member publishes after the member was told what to forget must not reach it.
+#[test]
+fn a_member_that_moves_reads_no_more_of_its_old_group() {
+    let mut net = Network::new(1);
+    let node = |name: &str, id| Setup { name: name.to_owned(), asn: AS, id, cluster: id };
+    let nodes = ["RR", "A"].map(|name| net.add_node(node(name, 1 + u32::from(name == "A"))));
+    net.add_link(nodes[0], nodes[1]).ends[0].client = true;
+    nodes.iter().for_each(|node| net.boot(*node, false));
+    net.run_until(Duration::from_secs(10));
+    net.change(nodes[0], 0, |end| end.deny = Some(AS << 16 | 1));
+    net.rib_turn(nodes[0]);
+    let prefix: IpNet = "10.0.0.0/24".parse().unwrap();
+    let mut attrs = attributes(&prefix);
+    attrs.communities.push(AS << 16 | 1);
+    net.nodes[nodes[0]].originate(prefix, Some((&attrs).into()));
+    net.rib_turn(nodes[0]);
+    // The member writes before its shard has obeyed.
+    net.settle(nodes[0], 0);
+    net.settle_down(Duration::from_secs(60)).unwrap();
+    assert_eq!(model::check(&net), Ok(()));
 }

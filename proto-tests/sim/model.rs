@@ -51,6 +51,7 @@ pub struct Path {
     pub best: bool,
     /// As received (RFC 7911).
     pub path_id: u32,
+    pub stale: bool,
 }
 
 pub type Table = BTreeMap<IpNet, Vec<Path>>;
@@ -92,6 +93,7 @@ fn paths(dest: &DestRef<'_>) -> Vec<Path> {
         accepted: p.path_id_tx != 0,
         best: p.path_id_tx != 0 && Some(p.path_id_tx) == best,
         path_id: p.path_id_rx,
+        stale: p.stale,
     };
     dest.all_paths().map(path).collect()
 }

@@ -319,7 +319,7 @@ impl Network {
         }
     }
 
-    fn rib_turn(&mut self, node: usize) {
+    pub fn rib_turn(&mut self, node: usize) {
         let now = self.now();
         let most = self.chance.within(1..=64) as usize;
         self.note(5, node, most, &[]);
@@ -443,7 +443,7 @@ impl Network {
             if !reader.is_reading() {
                 return self.plan_delivery(wire, side);
             }
-            let most = if self.chance.percent(30) { self.chance.within(1..=40) } else { self.chance.within(40..=8192) };
+            let most = if self.chance.percent(15) { self.chance.within(1..=40) } else { self.chance.within(40..=8192) };
             let bytes = pipe.take(most as usize);
             let end = pipe.ended();
             self.note(9, to.node, to.port, &bytes);
@@ -482,7 +482,7 @@ impl Network {
     }
 
     /// Does what a port wants after something happened to it.
-    fn settle(&mut self, node: usize, port: usize) {
+    pub fn settle(&mut self, node: usize, port: usize) {
         let now = self.now();
         let mut wants = Wants::default();
         let it = &mut self.nodes[node];

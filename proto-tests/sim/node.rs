@@ -4,10 +4,10 @@ use crate::network::{address_v4, address_v6, asn};
 use crate::port::{Port, Wants};
 use ipnet::IpNet;
 use kubgp::export::{Journal, View};
-use kubgp::net::{FromShard, GroupView, Joined, Rules};
+use kubgp::net::{FromShard, GroupView, Joined, Leave, Rules};
 use kubgp::rib::{self, PeerId, Rib};
 use kubgp::session::{PeerParams, StopReason};
-use kubgp::speaker::RibState;
+use kubgp::speaker::{ForShard, RibState};
 use kubgp::wire::attr::AttrSet;
 use kubgp::wire::{Family, RouterId};
 use std::collections::{BTreeMap, VecDeque};
@@ -28,6 +28,7 @@ pub struct Setup {
 /// From the RIB to the shard.
 pub enum Command {
     Joined(Box<Joined>),
+    Leave(Leave),
     ResetLaggards(Arc<Journal>, u64),
 }
 
@@ -142,7 +143,10 @@ impl Node {
         }
         wake |= state.groups.build(&mut state.rib);
         for out in state.groups.take_joins(&state.rib, now) {
-            self.commands.push_back(Command::Joined(Box::new(out.joined)));
+            self.commands.push_back(match out {
+                ForShard::Leave { leave, .. } => Command::Leave(leave),
+                ForShard::Join { joined, .. } => Command::Joined(joined),
+            });
         }
         for (_, journal, need) in state.groups.maintain(&mut state.rib, now).laggards {
             self.commands.push_back(Command::ResetLaggards(journal, need));
@@ -161,6 +165,11 @@ impl Node {
                     let view = self.view(&joined.journal);
                     if let Some(port) = self.ports.iter_mut().find(|p| p.peer == joined.peer) {
                         port.join(*joined, view);
+                    }
+                }
+                Command::Leave(leave) => {
+                    if let Some(port) = self.ports.iter_mut().find(|p| p.peer == leave.peer) {
+                        port.leave(leave);
                     }
                 }
                 Command::ResetLaggards(journal, need) => {

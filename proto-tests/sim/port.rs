@@ -2,7 +2,7 @@
 //! shard's peer task does, with pipes for sockets.
 
 use crate::pipe::{End, Pipe, Writer};
-use kubgp::net::{Conn, FromShard, GroupView, Item, Joined, Member, Origin, Progress, Rules, Up, import, write};
+use kubgp::net::{Conn, FromShard, GroupView, Item, Joined, Leave, Member, Origin, Progress, Rules, Up, import, write};
 use kubgp::policy::Import;
 use kubgp::rib::PeerId;
 use kubgp::session::{CloseMode, ConnId, Direction, Event, Negotiated, Output, Peer, PeerParams};
@@ -21,7 +21,6 @@ pub struct Port {
     pub side: usize,
     pub local: SocketAddr,
     pub remote: SocketAddr,
-    pub params: PeerParams,
     pub rules: Arc<Rules>,
     pub machine: Peer,
     pub conns: Vec<Open>,
@@ -74,8 +73,7 @@ impl Port {
             side,
             local: addresses.0,
             remote: addresses.1,
-            machine: Peer::new(params.clone(), now),
-            params,
+            machine: Peer::new(params, now),
             rules: Arc::new(rules),
             conns: Vec::new(),
             established: None,
@@ -248,13 +246,25 @@ impl Port {
     pub fn join(&mut self, joined: Joined, group: Rc<GroupView>) {
         let Some(id) = self.established.filter(|_| self.session == joined.session) else { return };
         let enhanced = self.machine.status().negotiated.as_ref().is_some_and(|n| n.enhanced_refresh);
-        let new = Member::new(joined.family, group, joined.cursor, enhanced);
-        let old = self.members[joined.family.index()].replace(new);
+        let mut new = Member::new(joined.family, group, joined.cursor, enhanced);
+        let old = self.members[joined.family.index()].take();
+        old.iter().for_each(|old| new.follow(old));
+        self.members[joined.family.index()] = Some(new);
         if let Some(open) = self.conns.iter_mut().find(|c| c.conn.id == id) {
             if let Some(rest) = old.and_then(|old| old.unfinished()) {
                 open.conn.push_first(rest);
             }
             joined.farewell.into_iter().for_each(|message| open.conn.push(message));
+        }
+    }
+
+    /// Stops to read an update group's journal.
+    pub fn leave(&mut self, leave: Leave) {
+        if self.established.is_some() && self.session == leave.session {
+            if let Some(member) = &mut self.members[leave.family.index()] {
+                member.retire();
+            }
+            self.outbox.push_back(FromShard::Left(leave));
         }
     }
 

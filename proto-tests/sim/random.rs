@@ -25,9 +25,9 @@ impl Size {
     pub fn small(chance: &mut Chance) -> Self {
         Self {
             reflectors: chance.within(2..=3),
-            clients: chance.within(4..=8),
-            externals: chance.within(1..=2),
-            operations: chance.within(10..=40),
+            clients: chance.within(2..=5),
+            externals: chance.within(0..=2),
+            operations: chance.within(5..=25),
         }
     }
 }
@@ -99,7 +99,7 @@ fn build(net: &mut Network, size: Size) {
 fn link(net: &mut Network, a: usize, b: usize) -> usize {
     let mut chance = net.chance.clone();
     let link = net.add_link(a, b);
-    link.hold = [9, 30, 90, 90][chance.index(4)];
+    link.hold = [9, 60, 90, 180][chance.index(4)];
     link.capacity = [100, 1000, 5000, 65536][chance.index(4)];
     link.delay = Duration::from_millis([1, 5, 50, 400][chance.index(4)]);
     let families = if chance.percent(40) { FamilySet::ALL } else { FamilySet::from_iter([Family::Ipv4Unicast]) };
@@ -192,10 +192,10 @@ fn change(net: &mut Network, node: usize, link: usize) {
 /// Some prefixes of a node come, change or go.
 fn originate(net: &mut Network, node: usize) {
     let many = net.chance.percent(10);
-    let count = if many { net.chance.within(20..=120) } else { net.chance.within(1..=4) };
+    let count = if many { net.chance.within(20..=60) } else { net.chance.within(1..=4) };
     let withdraws = net.chance.percent(40);
     for _ in 0..count {
-        let prefix = prefix(&mut net.chance, if many { 200 } else { 10 });
+        let prefix = prefix(&mut net.chance, if many { 80 } else { 10 });
         let attrs = (!withdraws).then(|| some_attributes(&mut net.chance, &prefix));
         net.nodes[node].originate(prefix, attrs);
     }

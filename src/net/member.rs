@@ -39,14 +39,12 @@ pub struct Member {
     cursor: Cursor,
     /// RFC 7313 was negotiated: a refresh goes out between BoRR and EoRR.
     enhanced: bool,
-    /// Told to retire, and has not said yet that it has.
-    retiring: bool,
 }
 
 impl Member {
     pub fn new(family: Family, group: Rc<GroupView>, cursor: Cursor, enhanced: bool) -> Self {
         group.view.borrow().attach(&cursor);
-        Self { family, group, cursor, enhanced, retiring: false }
+        Self { family, group, cursor, enhanced }
     }
 
     pub fn eor_sent(&self) -> bool {
@@ -58,22 +56,21 @@ impl Member {
         self.cursor.request_refresh(self.enhanced);
     }
 
+    /// Writes no more than the end of the message that was begun; its need still counts.
+    pub fn retire(&mut self) {
+        self.cursor.retire();
+    }
+
+    /// Goes on for a member of another group, which has retired.
+    pub fn follow(&mut self, old: &Self) {
+        self.cursor.follow(&old.cursor);
+    }
+
     /// The rest of a message that is half written.
     pub fn unfinished(&self) -> Option<Bytes> {
         let mut slices = Slices::new();
         self.cursor.rest_of_message(&mut slices);
         slices.first().map(|rest| Bytes::copy_from_slice(rest))
-    }
-
-    /// Ends after the message that was begun; [`Progress::retired`] says when.
-    pub fn retire(&mut self) {
-        self.cursor.retire();
-        self.retiring = true;
-    }
-
-    /// Goes on where `old`, which has retired from another group, ended.
-    pub fn follow(&mut self, old: &Self) {
-        self.cursor.follow(&old.cursor);
     }
 
     /// Whether it reads `journal` and needs something at or below `need`.
@@ -106,10 +103,7 @@ impl Member {
                 progress.ask_clean[self.family.index()] = true;
                 return Ok(Step::Queued);
             }
-            Poll::Idle => {
-                progress.retired[self.family.index()] |= std::mem::take(&mut self.retiring);
-                return Ok(Step::Idle);
-            }
+            Poll::Idle => return Ok(Step::Idle),
         }
         let mut slices = Slices::new();
         if conn.has_control() {
@@ -151,8 +145,6 @@ pub struct Progress {
     pub more: bool,
     /// Families whose group must be cleaned before a refresh can be answered.
     pub ask_clean: [bool; 2],
-    /// Families whose member has left its group.
-    pub retired: [bool; 2],
 }
 
 /// Writes control messages between UPDATEs, and UPDATEs of every family, until nothing is left, the socket is full or `budget` bytes

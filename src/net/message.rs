@@ -148,17 +148,12 @@ pub enum Command {
         stream: std::net::TcpStream,
         remote: IpAddr,
     },
-    /// A member is to leave its update group for another one: it finishes the message that it has begun, and answers with
-    /// [`FromShard::Retired`].
-    Retire {
-        peer: PeerId,
-        session: u32,
-        family: Family,
-    },
-    /// The answer to [`Up`] or [`FromShard::Retired`], for one family.
+    /// The answer to [`Up`] or [`FromShard::Left`], for one family.
     Joined(Box<Joined>),
     /// The restart is over: OPENs say no more that we have just restarted (RFC 4724 4.1).
     EndRestart,
+    /// A member stops to read its group's journal, and says so with [`FromShard::Left`]; then it gets [`Self::Joined`] for another.
+    Leave(Leave),
     /// Asks the peer to send its routes again (RFC 2918); nothing happens where that was not negotiated.
     RequestRefresh {
         peer: PeerId,
@@ -193,6 +188,14 @@ pub struct Joined {
     pub farewell: Vec<Bytes>,
 }
 
+/// A member that changes its update group.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Leave {
+    pub peer: PeerId,
+    pub session: u32,
+    pub family: Family,
+}
+
 /// Shard to RIB, in the order in which things happened to the peer.
 pub enum FromShard {
     Up(Box<Up>),
@@ -203,12 +206,6 @@ pub enum FromShard {
     Down {
         peer: PeerId,
         down: Box<Down>,
-    },
-    /// The member reads its old group no more.
-    Retired {
-        peer: PeerId,
-        session: u32,
-        family: Family,
     },
     /// A refresh of this member can go on once its group is free of dead entries.
     AskClean {
@@ -224,6 +221,8 @@ pub enum FromShard {
     Unreachable {
         address: IpAddr,
     },
+    /// The answer to [`Command::Leave`].
+    Left(Leave),
     /// The peer is gone for good.
     Gone {
         peer: PeerId,

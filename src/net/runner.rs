@@ -4,7 +4,7 @@ use super::conn::Conn;
 use super::connect;
 use super::import::{Origin, import};
 use super::member::{GroupView, Member, Progress};
-use super::message::{FromShard, Item, Joined, PeerConfig, PeerSnapshot, Rules, Up};
+use super::message::{FromShard, Item, Joined, Leave, PeerConfig, PeerSnapshot, Rules, Up};
 use super::shard::{PeerChange, PeerEvent, Shard, next_conn, now};
 use crate::export::Journal;
 use crate::policy::Import;
@@ -231,23 +231,22 @@ impl Runner {
         let Some(id) = cell.established.filter(|_| cell.session == joined.session) else { return };
         let enhanced = cell.machine.status().negotiated.as_ref().is_some_and(|n| n.enhanced_refresh);
         let mut new = Member::new(joined.family, group, joined.cursor, enhanced);
-        let slot = &mut cell.members[joined.family.index()];
-        if let Some(old) = slot.take() {
-            new.follow(&old);
-        }
-        *slot = Some(new);
+        let old = cell.members[joined.family.index()].take();
+        old.iter().for_each(|old| new.follow(old));
+        cell.members[joined.family.index()] = Some(new);
         if let Some(conn) = cell.conn(id) {
             joined.farewell.into_iter().for_each(|message| conn.push(message));
         }
     }
 
-    /// The member of a family leaves its group, while the session stays.
-    pub fn retire(&self, session: u32, family: Family) {
+    /// Stops to read an update group's journal; the RIB learns it when no more will be read.
+    pub fn leave(&self, leave: Leave) {
         let mut cell = self.cell.borrow_mut();
-        if cell.session == session
-            && let Some(member) = &mut cell.members[family.index()]
-        {
-            member.retire();
+        if cell.established.is_some() && cell.session == leave.session {
+            if let Some(member) = &mut cell.members[leave.family.index()] {
+                member.retire();
+            }
+            cell.outbox.push_back(FromShard::Left(leave));
         }
         drop(cell);
         self.changed.notify_one();
@@ -618,9 +617,6 @@ impl Cell {
             }
             for family in Family::ALL.into_iter().filter(|f| progress.ask_clean[f.index()]) {
                 self.outbox.push_back(FromShard::AskClean { peer: self.config.id, family });
-            }
-            for family in Family::ALL.into_iter().filter(|f| progress.retired[f.index()]) {
-                self.outbox.push_back(FromShard::Retired { peer: self.config.id, session: self.session, family });
             }
             match result {
                 Ok(()) => pumped.more |= progress.more,

@@ -194,9 +194,9 @@ impl Shard {
             Command::Remove { peer, reason } => self.with(peer, |p| p.remove(reason, now)),
             Command::SetRanges(ranges) => self.set_ranges(ranges, now),
             Command::Accepted { stream, remote } => self.accepted(stream, remote),
-            Command::Retire { peer, session, family } => self.with(peer, |p| p.retire(session, family)),
             Command::Joined(joined) => self.joined(*joined),
             Command::EndRestart => self.end_restart(),
+            Command::Leave(leave) => self.with(leave.peer, |p| p.leave(leave)),
             Command::RequestRefresh { peer, family } => self.with(peer, |p| p.request_refresh(family)),
             Command::StopRange { range, reason } => {
                 let peers = self.peers.borrow();

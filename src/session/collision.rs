@@ -1,6 +1,6 @@
 //! Connection collision (RFC 4271 6.8, RFC 6286 2.3, RFC 4724 5): which of two connections with one peer survives.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Direction, Negotiated, State};
 
@@ -53,17 +53,18 @@ pub(super) fn we_dominate(agreed: &Negotiated) -> bool {
     (agreed.local_id, agreed.local_as) > (agreed.remote_id, agreed.remote_as)
 }
 
-/// A restarted peer dials us after the session was up. A connection of our own, or one that was made before, is only the
-/// tail of a simultaneous start.
+/// A restarted peer dials us after the session was up. A connection of our own, or one from about the time when the session came
+/// up (it may have waited to be accepted), is only the tail of a simultaneous start.
 fn peer_came_back(new: Contender, other: Contender) -> bool {
-    let later = other.established.is_some_and(|at| new.connected >= at);
+    let later = other.established.is_some_and(|at| new.connected >= at + SIMULTANEOUS);
     other.graceful_restart && new.direction == Direction::Inbound && later
 }
 
+/// No daemon is back from a restart sooner than this after its session came up.
+const SIMULTANEOUS: Duration = Duration::from_secs(1);
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::session::timers::some_instant;
     use Direction::{Inbound, Outbound};

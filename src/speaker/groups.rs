@@ -2,7 +2,7 @@
 
 use super::rib_task::Live;
 use crate::export::{AddPath, Group, GroupId, GroupKey, Journal, NextHopRule, Params, Stats};
-use crate::net::Joined;
+use crate::net::{Joined, Leave};
 use crate::policy::Reason;
 use crate::rib::{Changed, DestId, PeerId, Rib};
 use crate::wire::Family;
@@ -21,11 +21,7 @@ pub struct Groups {
     /// Peers to be joined at the end of the turn, so that those of one turn share the work.
     joins: Vec<Place>,
     /// Members that change to a group that may not be complete yet.
-    moves: Vec<Place>,
-    /// Members whose shard has been told that they change: they finish what they have begun.
-    retiring: Vec<Place>,
-    /// Members that are on their way to a shard.
-    entered: Vec<ForShard>,
+    moves: Vec<Move>,
     /// Our addresses with the interface that has them, for next hops of the other family.
     addresses: Vec<(u32, IpAddr)>,
     deferred: bool,
@@ -46,18 +42,20 @@ struct Place {
     group: GroupId,
 }
 
-/// A message for a shard.
-pub struct ForShard {
-    pub shard: usize,
-    pub joined: Joined,
+/// A member on its way to another group. First it stops to read the old one: what that publishes later is neither for it, nor in
+/// what it is told to forget.
+struct Move {
+    to: Place,
+    /// The shard was asked to stop.
+    asked: bool,
+    /// It has stopped.
+    left: bool,
 }
 
-/// An order for a shard: this member is to leave its group.
-pub struct Retiring {
-    pub shard: usize,
-    pub peer: PeerId,
-    pub session: u32,
-    pub family: Family,
+/// A message for a shard.
+pub enum ForShard {
+    Leave { shard: usize, leave: Leave },
+    Join { shard: usize, joined: Box<Joined> },
 }
 
 /// What upkeep found.
@@ -76,8 +74,6 @@ impl Groups {
             members: BTreeMap::new(),
             joins: Vec::new(),
             moves: Vec::new(),
-            retiring: Vec::new(),
-            entered: Vec::new(),
             addresses: Vec::new(),
             deferred: false,
         }
@@ -98,14 +94,21 @@ impl Groups {
 
     /// New rules of an established peer: it moves where its key says, as soon as that group is complete.
     pub fn change(&mut self, peer: PeerId, live: &Live) {
-        self.moves.retain(|m| m.peer != peer);
+        let (former, others) = std::mem::take(&mut self.moves).into_iter().partition::<Vec<_>, _>(|m| m.to.peer == peer);
+        self.moves = others;
         for family in live.negotiated.families.iter() {
             let group = self.group_for(self.key(live, family));
-            let mut on_the_way = self.joins.iter_mut().chain(&mut self.retiring);
-            match on_the_way.find(|j| j.peer == peer && j.family == family) {
-                Some(place) => place.group = group,
-                None if self.members.get(&(peer, family)) == Some(&group) => {}
-                None => self.moves.push(Place { peer, family, shard: live.shard, session: live.session, group }),
+            match self.joins.iter_mut().find(|j| j.peer == peer && j.family == family) {
+                Some(join) => join.group = group,
+                None => {
+                    let former = former.iter().find(|m| m.to.family == family);
+                    let (asked, left) = former.map_or((false, false), |m| (m.asked, m.left));
+                    // Who has stopped to read has to be told to begin again, also in the group that it is in.
+                    if asked || self.members.get(&(peer, family)) != Some(&group) {
+                        let to = Place { peer, family, shard: live.shard, session: live.session, group };
+                        self.moves.push(Move { to, asked, left });
+                    }
+                }
             }
         }
     }
@@ -116,9 +119,8 @@ impl Groups {
     }
 
     pub fn leave(&mut self, peer: PeerId, now: Instant) {
-        for list in [&mut self.joins, &mut self.moves, &mut self.retiring] {
-            list.retain(|p| p.peer != peer);
-        }
+        self.joins.retain(|j| j.peer != peer);
+        self.moves.retain(|m| m.to.peer != peer);
         for family in Family::ALL {
             if let Some(id) = self.members.remove(&(peer, family)) {
                 self.leave_group(id, peer, now);
@@ -153,35 +155,36 @@ impl Groups {
         })
     }
 
-    /// Makes members of those who wait, now that the turn has published.
-    pub fn take_joins(&mut self, rib: &Rib) -> Vec<ForShard> {
+    /// Makes members of those who wait, now that the turn has published; those who come from another group first leave it.
+    pub fn take_joins(&mut self, rib: &Rib, now: Instant) -> Vec<ForShard> {
+        let mut out: Vec<ForShard> = Vec::new();
         for place in std::mem::take(&mut self.joins) {
-            self.enter(place, Vec::new(), rib);
+            out.extend(self.enter(place, Vec::new(), rib));
         }
-        std::mem::take(&mut self.entered)
-    }
-
-    /// Members that may leave their group now, since the one they go to is complete. Their shards are to be told.
-    pub fn take_retiring(&mut self) -> Vec<Retiring> {
-        let complete = |m: &Place| self.groups.get(&m.group).is_none_or(|e| e.group.is_complete());
-        let (ready, waiting) = std::mem::take(&mut self.moves).into_iter().partition(complete);
+        let mut moves = std::mem::take(&mut self.moves);
+        let is_complete = |m: &Move| self.groups.get(&m.to.group).is_none_or(|e| e.group.is_complete());
+        for m in moves.iter_mut().filter(|m| !m.asked && is_complete(m)) {
+            m.asked = true;
+            let leave = Leave { peer: m.to.peer, session: m.to.session, family: m.to.family };
+            out.push(ForShard::Leave { shard: m.to.shard, leave });
+        }
+        let (ready, waiting) = moves.into_iter().partition::<Vec<_>, _>(|m| m.left && is_complete(m));
         self.moves = waiting;
-        let out = ready.iter().map(|p: &Place| Retiring { shard: p.shard, peer: p.peer, session: p.session, family: p.family }).collect();
-        self.retiring.extend(ready);
+        for place in ready.into_iter().map(|m| m.to) {
+            let old = self.members.get(&(place.peer, place.family)).copied();
+            let farewell = old.map_or_else(Vec::new, |old| self.farewell(old, &place, rib));
+            if let Some(old) = old {
+                self.leave_group(old, place.peer, now);
+            }
+            out.extend(self.enter(place, farewell, rib));
+        }
         out
     }
 
-    /// The member has read its last message from its old group: it says good-bye there and enters the new one.
-    pub fn retired(&mut self, who: (PeerId, Family), session: u32, rib: &Rib, now: Instant) {
-        let of = |p: &Place| (p.peer, p.family) == who && p.session == session;
-        let Some(at) = self.retiring.iter().position(of) else { return };
-        let place = self.retiring.swap_remove(at);
-        let old = self.members.get(&who).copied();
-        let farewell = old.map_or_else(Vec::new, |old| self.farewell(old, &place, rib));
-        if let Some(old) = old {
-            self.leave_group(old, place.peer, now);
-        }
-        self.enter(place, farewell, rib);
+    /// A member has stopped to read the group that it leaves.
+    pub fn left(&mut self, leave: Leave) {
+        let is_it = |m: &&mut Move| (m.to.peer, m.to.session, m.to.family) == (leave.peer, leave.session, leave.family);
+        self.moves.iter_mut().filter(is_it).for_each(|m| m.left = true);
     }
 
     fn farewell(&self, old: GroupId, place: &Place, rib: &Rib) -> Vec<bytes::Bytes> {
@@ -191,14 +194,14 @@ impl Groups {
         }
     }
 
-    fn enter(&mut self, place: Place, farewell: Vec<bytes::Bytes>, rib: &Rib) {
+    fn enter(&mut self, place: Place, farewell: Vec<bytes::Bytes>, rib: &Rib) -> Option<ForShard> {
         let Place { peer, family, shard, session, group: id } = place;
-        let Some(entry) = self.groups.get_mut(&id) else { return };
+        let entry = self.groups.get_mut(&id)?;
         entry.empty_since = None;
         let cursor = entry.group.join(peer, shard, rib);
         let journal = entry.group.journal();
         self.members.insert((peer, family), id);
-        self.entered.push(ForShard { shard, joined: Joined { peer, session, family, cursor, journal, farewell } });
+        Some(ForShard::Join { shard, joined: Box::new(Joined { peer, session, family, cursor, journal, farewell }) })
     }
 
     /// A member asked for the table again.
@@ -219,7 +222,7 @@ impl Groups {
             }
         }
         let over = |e: &Entry| e.empty_since.is_some_and(|at| now.saturating_duration_since(at) >= KEEP_EMPTY);
-        let wanted = |id: &GroupId| self.joins.iter().chain(&self.moves).chain(&self.retiring).any(|p| p.group == *id);
+        let wanted = |id: &GroupId| self.joins.iter().chain(self.moves.iter().map(|m| &m.to)).any(|p| p.group == *id);
         let ended: Vec<_> = self.groups.iter().filter(|(id, e)| over(e) && !wanted(id)).map(|(id, _)| *id).collect();
         for id in ended {
             if let Some(entry) = self.groups.remove(&id) {

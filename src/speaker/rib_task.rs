@@ -3,7 +3,7 @@
 
 use super::fib_feed::FibFeed;
 use super::grace::{Deferral, Grace};
-use super::groups::{Groups, Retiring};
+use super::groups::{ForShard, Groups};
 use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, PeerChange, PeerEvent, Rules, ShardHandle, Up};
 use crate::policy::{PeerKind, Reason};
 use crate::rib::{Changed, PeerId, PeerInfo, Resolution, Rib};
@@ -196,11 +196,12 @@ impl RibTask {
             }
         }
         wake |= state.groups.build(&mut state.rib);
-        for out in state.groups.take_joins(&state.rib) {
-            self.shards[out.shard].send(Command::Joined(Box::new(out.joined))).await;
-        }
-        for Retiring { shard, peer, session, family } in state.groups.take_retiring() {
-            self.shards[shard].send(Command::Retire { peer, session, family }).await;
+        for out in state.groups.take_joins(&state.rib, at) {
+            let (shard, command) = match out {
+                ForShard::Leave { shard, leave } => (shard, Command::Leave(leave)),
+                ForShard::Join { shard, joined } => (shard, Command::Joined(joined)),
+            };
+            self.shards[shard].send(command).await;
         }
         for (shard, journal, need) in state.groups.maintain(&mut state.rib, at).laggards {
             self.shards[shard].send(Command::ResetLaggards { journal, need }).await;
@@ -300,12 +301,12 @@ impl RibState {
             }
             FromShard::Down { peer, down } => self.down(peer, &down, at),
             FromShard::Rules { peer, rules } => self.set_rules(peer, rules),
+            FromShard::Left(leave) => self.groups.left(leave),
             FromShard::AskClean { peer, family } => {
                 self.groups.refresh(&self.rib, peer, family);
                 heard.refreshed = true;
             }
             FromShard::Unreachable { address } => self.deferral.unreachable(address),
-            FromShard::Retired { peer, session, family } => self.groups.retired((peer, family), session, &self.rib, at),
             FromShard::Gone { peer } => self.gone(peer, at),
         }
         heard

@@ -389,7 +389,8 @@ fn dumps_resume_and_cover_the_table_once() {
     rib.announce(PeerId(1), V4, &routes, &set(&[7], |_| {}), None);
     rib.announce(PeerId(2), V4, &routes[..5000], &set(&[7], |_| {}), None);
     rib.decide(V4);
-    let all = |mut step: Box<dyn FnMut(&mut Option<DumpCursor>) -> Vec<IpNet> + '_>| {
+    type Step<'a> = Box<dyn FnMut(&mut Option<DumpCursor>) -> Vec<IpNet> + 'a>;
+    let all = |mut step: Step<'_>| {
         let (mut cursor, mut found, mut steps) = (Some(DumpCursor::default()), Vec::new(), 0);
         while cursor.is_some() {
             let part = step(&mut cursor);
