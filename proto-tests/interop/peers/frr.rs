@@ -21,6 +21,8 @@ impl Frr {
         let (zebra_pid, bgpd_pid) = (format!("{folder}/zebra.pid"), format!("{folder}/bgpd.pid"));
         let empty = host.write("zebra.conf", "");
         let common = ["-z", &zserv, "--vty_socket", folder, "-P", "0", "--log", "stdout"];
+        // One that was killed has left it behind.
+        let _ = std::fs::remove_file(&zserv);
         let zebra = host.start(ZEBRA, &[&common[..], &["-i", &zebra_pid, "-f", empty.to_str().unwrap()]].concat());
         eventually(PATIENCE, "zebra listens", || std::fs::exists(&zserv).unwrap());
         let bgpd = host.start(BGPD, &[&common[..], &["-i", &bgpd_pid, "-n", "-f", config]].concat());
