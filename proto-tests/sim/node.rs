@@ -89,7 +89,8 @@ impl Node {
         self.state.rib.set_own_addresses(&own);
         self.state.groups.set_addresses(addresses);
         if restarting {
-            self.state.defer((0..ports.len()).map(ids).collect(), DEFERRAL, now);
+            // The remote addresses of the sessions.
+            self.state.defer(ports.iter().map(|(_, _, (_, remote), _)| remote.ip()).collect(), DEFERRAL, now);
         }
         let make =
             |(i, (link, side, addresses, settings)): (usize, PortSettings)| Port::new(ids(i), (link, side), addresses, settings, now);

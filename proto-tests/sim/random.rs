@@ -63,7 +63,7 @@ pub fn run(seed: u64, size: Option<Size>) -> Result<u64, String> {
 
 fn build(net: &mut Network, size: Size) {
     let one_cluster = net.chance.percent(50);
-    let mut node = |net: &mut Network, name: String, asn: u32, cluster: Option<u32>| {
+    let node = |net: &mut Network, name: String, asn: u32, cluster: Option<u32>| {
         let id = 0x0a00_0001 + net.nodes.len() as u32;
         net.add_node(Setup { name, asn, id, cluster: cluster.unwrap_or(id) })
     };

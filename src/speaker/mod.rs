@@ -201,8 +201,9 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-/// Batches of routes that may wait for the RIB; then peers are read no further.
-const RIB_QUEUE: usize = 1024;
+/// Batches of routes that may wait for the RIB; then peers are read no further. A batch is what one read of 64 KiB brings, and takes
+/// about five times that in memory: more of them would not make the RIB faster, but a full table's arrival larger.
+const RIB_QUEUE: usize = 64;
 const COMMANDS: usize = 64;
 /// Session events that a slow watcher may be behind.
 const EVENTS: usize = 1024;
