@@ -14,21 +14,25 @@ fn md5_keys() {
     let us = lab.host(1);
     let key = us.write("key", "swordfish");
     let settings = format!("password: {{ file: {} }}", key.display());
-    let peers = one_of_each(&lab, |kind, host| Setup { password: Some("swordfish"), ..Setup::new(host, 65000 + kind.number() as u32) });
+    let peers = one_of_each(&lab, |kind, host| {
+        let setup = Setup { password: Some("swordfish"), ..Setup::new(host, 65000 + kind.number() as u32) };
+        if kind == Kind::Frr { setup } else { setup.only_v6(host) }
+    });
     let wrong = [(Kind::Frr, lab.host(5), true), (Kind::Bird, lab.host(6), false)].map(|(kind, host, passive)| {
         Peer::start(kind, &host, Setup { password: Some("sailfish"), passive, ..Setup::new(&host, 65000 + host.number as u32) })
     });
     let neighbors: String = peers.iter().chain(&wrong).map(|p| neighbor(&p.setup.own, p.setup.asn, &settings)).collect();
-    let kubgpd = Kubgpd::start(&us, 64512, &(neighbors + &networks(&["10.1.0.0/24"])));
-    peers.iter().for_each(|peer| peer.wait_route("10.1.0.0/24", "with the right key", |_| true));
+    let kubgpd = Kubgpd::start(&us, 64512, &(neighbors + &networks(&["10.1.0.0/24", "fd01::/64"])));
+    peers.iter().for_each(|peer| peer.wait_route(own_network(peer), "with the right key", |_| true));
     always(Duration::from_secs(3), "a wrong key does not come up", || !wrong.iter().any(Peer::established));
     for peer in &wrong {
-        eventually(PATIENCE, "we tell", || {
-            let s = kubgpd.neighbor(&peer.setup.own);
-            println!("{s}");
-            s.contains("compare the passwords")
-        });
+        eventually(PATIENCE, "we say what to do", || kubgpd.neighbor(&peer.setup.own).contains("compare the passwords"));
     }
+}
+
+/// What we originate in the family of a peer's session.
+fn own_network(peer: &Peer) -> &'static str {
+    if peer.setup.v6 { "fd01::/64" } else { "10.1.0.0/24" }
 }
 
 #[test]
@@ -38,13 +42,16 @@ fn gtsm() {
     }
     let lab = Lab::new();
     let us = lab.host(1);
-    let peers = one_of_each(&lab, |kind, host| Setup { gtsm: true, ..Setup::new(host, 65000 + kind.number() as u32) });
+    let peers = one_of_each(&lab, |kind, host| {
+        let setup = Setup { gtsm: true, ..Setup::new(host, 65000 + kind.number() as u32) };
+        if kind == Kind::Bird { setup } else { setup.only_v6(host) }
+    });
     // These send with TTL 1.
     let without = [(Kind::Frr, lab.host(5)), (Kind::Bird, lab.host(6))]
         .map(|(kind, host)| Peer::start(kind, &host, Setup { passive: false, ..Setup::new(&host, 65000 + host.number as u32) }));
     let neighbors: String = peers.iter().chain(&without).map(|p| neighbor(&p.setup.own, p.setup.asn, "ttlSecurity: 1")).collect();
-    let kubgpd = Kubgpd::start(&us, 64512, &(neighbors + &networks(&["10.1.0.0/24"])));
-    peers.iter().for_each(|peer| peer.wait_route("10.1.0.0/24", "with TTL 255", |_| true));
+    let kubgpd = Kubgpd::start(&us, 64512, &(neighbors + &networks(&["10.1.0.0/24", "fd01::/64"])));
+    peers.iter().for_each(|peer| peer.wait_route(own_network(peer), "with TTL 255", |_| true));
     let up = || without.iter().any(|p| kubgpd.was_established(&p.setup.own) || p.count(false) > 0);
     always(Duration::from_secs(3), "TTL 1 does not come up", || !up());
 }
@@ -94,9 +101,18 @@ fn the_text_of_a_shutdown() {
     eventually(PATIENCE, "FRR's words reach us", || kubgpd.log().contains("rack 7 moves"));
     bird.ctl("disable kubgp \"disk full\"");
     eventually(PATIENCE, "BIRD's words reach us", || kubgpd.log().contains("disk full"));
+    assert!(kubgpd.neighbor("10.0.0.2").contains("rack 7 moves") && kubgpd.neighbor("10.0.0.3").contains("disk full"));
     frr.ctl("configure terminal / router bgp 65002 / no neighbor 10.0.0.1 shutdown message rack 7 moves / no neighbor 10.0.0.1 shutdown");
     bird.ctl("enable kubgp");
     [&frr, &bird].iter().for_each(|p| p.wait_established());
+    // Now ours reach them.
+    kubgpd.ctl(&["neighbor", "all", "down", "rack 9 moves"]);
+    let last_reset = || frr.ctl("show bgp neighbors 10.0.0.1").contains("Notification received (Cease/Administrative Shutdown");
+    eventually(PATIENCE, "FRR shows them", || last_reset() && frr.log().contains("rack 9 moves"));
+    eventually(PATIENCE, "BIRD shows them", || bird.log().contains("rack 9 moves"));
+    eventually(PATIENCE, "GoBGP shows them", || gobgp.log().contains("rack 9 moves"));
+    kubgpd.ctl(&["neighbor", "all", "up"]);
+    [&frr, &bird, &gobgp].iter().for_each(|p| p.wait_established());
     kubgpd.stop();
     eventually(PATIENCE, "FRR heard of our stop", || frr.ctl("show bgp neighbors 10.0.0.1").contains("Cease/Administrative Shutdown"));
     eventually(PATIENCE, "BIRD heard of our stop", || bird.ctl("show protocols all kubgp").contains("Administrative shutdown"));

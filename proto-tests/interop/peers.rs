@@ -4,7 +4,7 @@ mod bird;
 mod frr;
 mod gobgp;
 
-use crate::lab::{Host, Lab, PATIENCE, Process, eventually, v4};
+use crate::lab::{Host, Lab, PATIENCE, Process, eventually, v4, v6};
 
 pub use frr::{BGPD, ZEBRA};
 
@@ -60,6 +60,8 @@ pub struct Setup {
     pub add_path: bool,
     pub extended_next_hop: bool,
     pub graceful_restart: bool,
+    /// It is back from a restart in which forwarding went on.
+    pub returning: bool,
     /// In the daemon's words: for the session, ...
     pub session: String,
     /// ... for each family of it, ...
@@ -86,6 +88,7 @@ impl Setup {
             add_path: false,
             extended_next_hop: false,
             graceful_restart: false,
+            returning: false,
             session: String::new(),
             family: String::new(),
             global: String::new(),
@@ -101,8 +104,9 @@ impl Setup {
         Self { v4: true, v6: true, ..self }
     }
 
-    fn external(&self) -> bool {
-        self.asn != self.our_asn
+    /// IPv6 alone, over IPv6.
+    pub fn only_v6(self, host: &Host) -> Self {
+        Self { us: v6(1), own: v6(host.number), v4: false, v6: true, ..self }
     }
 }
 
@@ -164,11 +168,6 @@ impl Peer {
         self.daemon.paths(prefix)
     }
 
-    /// The first path, if any.
-    pub fn route(&self, prefix: &str) -> Option<Route> {
-        self.paths(prefix).into_iter().next()
-    }
-
     /// Waits for a route with these qualities; fails with the routes that there are instead.
     pub fn wait_route(&self, prefix: &str, what: &str, good: impl Fn(&Route) -> bool) {
         let mut last = Vec::new();
@@ -179,10 +178,6 @@ impl Peer {
             });
         }));
         assert!(found.is_ok(), "{:?} has no route to {prefix} {what}, but {last:#?}", self.kind);
-    }
-
-    pub fn wait_no_route(&self, prefix: &str) {
-        eventually(PATIENCE, &format!("{:?} has no route to {prefix}", self.kind), || self.paths(prefix).is_empty());
     }
 
     pub fn count(&self, v6: bool) -> usize {

@@ -190,9 +190,8 @@ fn route_refresh_in_both_directions() {
     frr.refresh();
     frr.wait_route("10.1.0.0/24", "with the new policy", |r| r.local_pref == Some(555));
     bird.refresh();
-    for (peer, address) in [(&frr, "10.0.0.2"), (&bird, "10.0.0.3")] {
-        println!("{}", kubgpd.neighbor(address));
-        assert!(peer.established(), "the session outlives it");
+    for peer in [&frr, &bird] {
+        eventually(PATIENCE, "both sides have asked", || kubgpd.messages(&peer.setup.own, "route refresh").iter().all(|n| *n > 0));
     }
     assert_eq!(kubgpd.log().matches("session down").count(), 0);
 }
@@ -235,11 +234,56 @@ fn many_prefixes_come_and_go() {
     let kubgpd = Kubgpd::start(&us, 64512, &neighbors);
     for peer in &peers {
         eventually(PATIENCE, &format!("{:?} has all", peer.kind), || peer.count(false) == MANY);
-        println!("{}", kubgpd.neighbor(&peer.setup.own));
+        // Five messages have room for them, less than in the source's five without ORIGINATOR_ID and CLUSTER_LIST: when each is a
+        // turn of its own, each becomes a full one and a small one. And End-of-RIB.
+        let sent = kubgpd.messages(&peer.setup.own, "update")[0];
+        assert!((6..=11).contains(&sent), "{sent} messages are not full");
     }
     source.ctl("disable many");
     for peer in &peers {
         eventually(PATIENCE, &format!("{:?} has none", peer.kind), || peer.count(false) == 0);
-        println!("{}", kubgpd.neighbor(&peer.setup.own));
+        let sent = kubgpd.messages(&peer.setup.own, "update")[0];
+        assert!((11..=22).contains(&sent), "{sent} messages are not full");
     }
+}
+
+#[test]
+fn new_settings_reach_the_peers_over_their_sessions() {
+    if !crate::ready() {
+        return;
+    }
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let peers = one_of_each(&lab, |_, host| Setup::new(host, 64512).networks(&[&format!("10.{}.0.0/24", host.number)]));
+    let config = |clients: bool, export: &str, own: &[&str]| -> String {
+        let policies = "policies:\n  tag: [{ set: { communities: { add: [\"64512:1\"] } }, action: accept }]\n  \
+                        none: [{ match: { prefixes: [{ prefix: 10.1.0.0/16, orLonger: true }] }, action: reject }]\n";
+        let settings = format!("routeReflectorClient: {clients}, export: [{export}]");
+        let neighbors: String = peers.iter().map(|p| neighbor(&p.setup.own, 64512, &settings)).collect();
+        policies.to_owned() + &neighbors + &networks(own)
+    };
+    let kubgpd = Kubgpd::start(&us, 64512, &config(true, "tag", &["10.1.0.0/24"]));
+    let hears = |communities: &[&str]| {
+        for peer in &peers {
+            peer.wait_route("10.1.0.0/24", &format!("with {communities:?}"), |r| r.communities == communities);
+            for other in peers.iter().filter(|other| other.kind != peer.kind) {
+                peer.wait_route(&format!("10.{}.0.0/24", other.host.number), "reflected", |r| r.communities == communities);
+            }
+        }
+    };
+    hears(&["64512:1"]);
+    // No clients any more.
+    kubgpd.reload(&config(false, "tag", &["10.1.0.0/24"]));
+    eventually(PATIENCE, "nothing is reflected", || peers.iter().all(|p| p.count(false) == 1));
+    kubgpd.reload(&config(true, "tag", &["10.1.0.0/24"]));
+    hears(&["64512:1"]);
+    // Another export policy, then another network.
+    kubgpd.reload(&config(true, "", &["10.1.0.0/24"]));
+    hears(&[]);
+    kubgpd.reload(&config(true, "none", &["10.1.0.0/24"]));
+    eventually(PATIENCE, "our own is withdrawn", || peers.iter().all(|p| p.paths("10.1.0.0/24").is_empty() && p.count(false) == 2));
+    kubgpd.reload(&config(true, "", &["10.1.0.0/24", "10.1.1.0/24"]));
+    hears(&[]);
+    peers.iter().for_each(|peer| peer.wait_route("10.1.1.0/24", "of our own", |_| true));
+    assert_eq!(kubgpd.log().matches("session established").count(), peers.len(), "the sessions stay");
 }

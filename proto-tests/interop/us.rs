@@ -29,6 +29,11 @@ impl Kubgpd {
         eventually(PATIENCE, "the new configuration is in use", || applied() > before);
     }
 
+    /// Whether so many peers are written down as established, for the next life.
+    pub fn remembers(&self, peers: usize) -> bool {
+        std::fs::read_to_string(self.host.folder.join("kubgp.restart")).is_ok_and(|text| text.lines().count() == 2 + peers)
+    }
+
     /// As a crash would.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -54,6 +59,13 @@ impl Kubgpd {
     /// What is shown of one neighbor.
     pub fn neighbor(&self, address: &str) -> String {
         self.ctl(&["show", "neighbor", address])
+    }
+
+    /// How many messages of this kind were sent and received.
+    pub fn messages(&self, address: &str, kind: &str) -> [u64; 2] {
+        let shown = self.neighbor(address);
+        let numbers = |line: &str| line.trim().strip_prefix(kind)?.split_whitespace().map(|n| n.parse().ok()).collect::<Option<Vec<u64>>>();
+        shown.lines().find_map(|line| numbers(line)?.try_into().ok()).unwrap_or_default()
     }
 
     /// Prefixes and whether they are stale, of all paths from this neighbor.

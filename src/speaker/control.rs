@@ -95,6 +95,8 @@ impl Control {
     /// Runs until it is told to stop.
     pub async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         let mut events = self.shared.events.subscribe();
+        // Sessions may have come up before the events were heard.
+        self.count_up().await;
         let mut scan = tokio::time::interval(SCAN);
         scan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -349,16 +351,18 @@ impl Control {
             Ok(PeerEvent { remote, what: PeerChange::State { to: State::Established, .. }, .. }) => _ = self.up.insert(remote),
             Ok(PeerEvent { remote, what: PeerChange::State { .. }, .. }) => _ = self.up.remove(&remote),
             Ok(_) => {}
-            Err(RecvError::Lagged(_)) => {
-                let mut up = BTreeSet::new();
-                for shard in &self.shared.shards {
-                    let peers = shard.snapshot().await;
-                    up.extend(peers.iter().filter(|p| p.status.state == State::Established).map(|p| p.remote.ip()));
-                }
-                self.up = up;
-            }
+            Err(RecvError::Lagged(_)) => self.count_up().await,
             Err(RecvError::Closed) => {}
         }
+    }
+
+    async fn count_up(&mut self) {
+        let mut up = BTreeSet::new();
+        for shard in &self.shared.shards {
+            let peers = shard.snapshot().await;
+            up.extend(peers.iter().filter(|p| p.status.state == State::Established).map(|p| p.remote.ip()));
+        }
+        self.up = up;
     }
 
     fn mark(&mut self) {

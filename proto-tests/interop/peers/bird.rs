@@ -13,7 +13,10 @@ impl Bird {
     pub fn start(host: &Host, setup: &Setup) -> Self {
         let config = host.write("bird.conf", &config(host, setup));
         let (control, pid) = (host.folder.join("bird.ctl"), host.folder.join("bird.pid"));
-        let arguments = ["-f", "-c", config.to_str().unwrap(), "-s", control.to_str().unwrap(), "-P", pid.to_str().unwrap()];
+        let mut arguments = vec!["-f", "-c", config.to_str().unwrap(), "-s", control.to_str().unwrap(), "-P", pid.to_str().unwrap()];
+        if setup.returning {
+            arguments.push("-R");
+        }
         let process = host.start("bird", &arguments);
         eventually(PATIENCE, "bird answers", || birdc(host, "show status").contains("Daemon is up"));
         Self { host: host.clone(), process }

@@ -21,6 +21,8 @@ impl Frr {
         let (zebra_pid, bgpd_pid) = (format!("{folder}/zebra.pid"), format!("{folder}/bgpd.pid"));
         let empty = host.write("zebra.conf", "");
         let common = ["-z", &zserv, "--vty_socket", folder, "-P", "0", "--log", "stdout"];
+        // One that was killed has left it behind.
+        let _ = std::fs::remove_file(&zserv);
         let zebra = host.start(ZEBRA, &[&common[..], &["-i", &zebra_pid, "-f", empty.to_str().unwrap()]].concat());
         eventually(PATIENCE, "zebra listens", || std::fs::exists(&zserv).unwrap());
         let bgpd = host.start(BGPD, &[&common[..], &["-i", &bgpd_pid, "-n", "-f", config]].concat());
@@ -77,7 +79,7 @@ fn config(host: &Host, s: &Setup) -> String {
         host.number, s.global, s.asn, host.number
     );
     let session = [
-        line(s.graceful_restart, " bgp graceful-restart"),
+        line(s.graceful_restart, " bgp graceful-restart\n bgp graceful-restart preserve-fw-state"),
         format!(" neighbor {0} remote-as {1}\n neighbor {0} timers {2} {3}\n", s.us, s.our_asn, s.hold / 3, s.hold),
         format!(" neighbor {0} timers connect 1\n", s.us),
         line(s.passive, format!(" neighbor {} passive", s.us)),

@@ -13,7 +13,11 @@ pub struct GoBgp {
 impl GoBgp {
     pub fn start(host: &Host, setup: &Setup) -> Self {
         let config = host.write("gobgpd.toml", &config(host, setup));
-        let process = host.start("gobgpd", &["-f", config.to_str().unwrap(), "-t", "toml", "--pprof-disable", "-l", "debug", "-p"]);
+        let mut arguments = vec!["-f", config.to_str().unwrap(), "-t", "toml", "--pprof-disable", "-l", "debug", "-p"];
+        if setup.returning {
+            arguments.push("-r");
+        }
+        let process = host.start("gobgpd", &arguments);
         eventually(PATIENCE, "gobgpd answers", || gobgp(host, &["-j", "global"]).contains('{'));
         let daemon = Self { host: host.clone(), us: setup.us.clone(), process };
         for network in &setup.networks {
