@@ -87,6 +87,10 @@ pub struct Control {
     pub(super) marker: Marker,
     /// Peers whose sessions are established, for the next life.
     pub(super) up: BTreeSet<IpAddr>,
+    /// Those of the former life, until its restart is over.
+    pub(super) former: BTreeSet<IpAddr>,
+    /// When the marker is to be written because peers came or went.
+    pub(super) mark_at: Option<Instant>,
     /// The marker could not be written, which has been said.
     pub(super) marker_failed: bool,
 }
@@ -116,6 +120,7 @@ impl Control {
                     self.mark();
                 }
                 event = events.recv() => self.follow(event).await,
+                () = until(self.mark_at) => self.mark(),
                 () = until(fallback) => {
                     warn!("the configuration was not confirmed in time: the former one comes back");
                     let _ = self.rollback().await;
@@ -160,6 +165,7 @@ impl Control {
         let Some(former) = self.marker.read(restart::uptime(), time) else { return false };
         info!(peers = former.peers.len(), "restarted: kernel routes stay, route selection waits for the peers that were up");
         self.context.restart_until = Some(super::now() + DEFERRAL);
+        self.former.clone_from(&former.peers);
         self.tell_rib(RibCommand::Defer { expected: former.peers.into_iter().collect(), time: DEFERRAL }).await;
         true
     }
@@ -350,10 +356,11 @@ impl Control {
         match event {
             Ok(PeerEvent { remote, what: PeerChange::State { to: State::Established, .. }, .. }) => _ = self.up.insert(remote),
             Ok(PeerEvent { remote, what: PeerChange::State { .. }, .. }) => _ = self.up.remove(&remote),
-            Ok(_) => {}
+            Ok(_) | Err(RecvError::Closed) => return,
             Err(RecvError::Lagged(_)) => self.count_up().await,
-            Err(RecvError::Closed) => {}
         }
+        // A thousand sessions that come up together are written once.
+        self.mark_at.get_or_insert_with(|| super::now() + MARK_DELAY);
     }
 
     async fn count_up(&mut self) {
@@ -366,7 +373,13 @@ impl Control {
     }
 
     fn mark(&mut self) {
-        let written = self.marker.write(restart::uptime(), &self.up);
+        self.mark_at = None;
+        if self.context.restart_until.is_none_or(|until| until <= super::now()) {
+            self.former.clear();
+        }
+        // A second crash during a restart must not forget the peers that have not come back yet.
+        let peers = self.up.union(&self.former).copied().collect();
+        let written = self.marker.write(restart::uptime(), &peers);
         if let Err(e) = &written
             && !self.marker_failed
         {
@@ -433,6 +446,8 @@ async fn until(deadline: Option<Instant>) {
 
 /// How often our own addresses are compared with what the RIB knows, and how old the restart state can be.
 const SCAN: Duration = Duration::from_secs(5);
+/// How long changes of sessions are collected before the restart state is written.
+const MARK_DELAY: Duration = Duration::from_millis(200);
 /// How long route selection waits after a restart of ours, at the most.
 const DEFERRAL: Duration = Duration::from_secs(30);
 

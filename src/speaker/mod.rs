@@ -122,6 +122,8 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String)) -> Result<Handle
         addresses: Vec::new(),
         marker: restart::Marker::new(plan.api.socket.with_extension("restart"), restart::boot_id()),
         up: BTreeSet::new(),
+        former: BTreeSet::new(),
+        mark_at: None,
         marker_failed: false,
         plan,
         text,
