@@ -5,6 +5,7 @@
 //!
 //! Must never know: configuration, Kubernetes, the Loc-RIB.
 
+mod cell;
 mod conn;
 mod connect;
 mod import;
