@@ -10,3 +10,4 @@
 //! Must never know: peers, the RIB.
 
 pub mod objects;
+pub mod store;
