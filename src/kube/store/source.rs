@@ -32,6 +32,14 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// True when the reason is new.
+    pub(super) fn suffer(&mut self, why: String) -> bool {
+        self.troubled = true;
+        let known = self.trouble.as_ref() == Some(&why);
+        self.trouble = Some(why);
+        !known
+    }
+
     pub(super) fn presence(&self) -> Presence {
         match (self.synced, self.not_served) {
             (true, _) => Presence::Synced,

@@ -67,10 +67,7 @@ impl Table {
                 Some(truth) => self.replace(number, truth),
                 None => false,
             },
-            Change::Trouble(why) => {
-                source.troubled = true;
-                source.trouble.replace(why).is_none()
-            }
+            Change::Trouble(why) => source.suffer(why),
             Change::Resumed => source.unconfirmed.is_none() && source.trouble.take().is_some(),
         }
     }
@@ -81,8 +78,7 @@ impl Table {
         let holds = self.entries.values().any(|entry| entry.source == number);
         let source = &mut self.sources[number];
         if holds {
-            source.troubled = true;
-            return source.trouble.replace("no longer served; the last known objects stay".into()).is_none();
+            return source.suffer("no longer served; the last known objects stay".into());
         }
         source.trouble = None;
         source.synced = false;
@@ -96,7 +92,7 @@ impl Table {
         if incoming.is_empty() && held > 0 && (source.troubled || source.unconfirmed.is_some()) {
             let why = format!("empty list after an error; the last {held} known stay until it is confirmed");
             source.unconfirmed = Some(incoming);
-            return source.trouble.replace(why).is_none();
+            return source.suffer(why);
         }
         self.replace(number, incoming)
     }
