@@ -1,5 +1,11 @@
 //! `bgpctl` and the admin API against a daemon in memory, over a real socket: what is printed, what is asked, exit codes.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test may stop at what must not happen, and bounds its waiting by the clock"
+)]
+
 #[path = "cli/backend.rs"]
 mod backend;
 

@@ -1,6 +1,8 @@
 //! Cross-checks with two independent codecs, both ways: what we encode means to them what we meant, and what they encode means
 //! to us what they were given.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at what must not happen, and bounds its waiting by the clock")]
+
 use bgpkit_parser::models as bk;
 use bytes::{BufMut, Bytes, BytesMut};
 use ipnet::IpNet;

@@ -2,6 +2,12 @@
 //! Needs root and iproute2; otherwise each test prints a line with SKIP. The tunnel device of the tests is a veth: onlink and
 //! device are what an IPIP device needs too, but no packet is encapsulated here.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test may stop at what must not happen, and bounds its waiting by the clock"
+)]
+
 use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::process::{Child, Command, Stdio};

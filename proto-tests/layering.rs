@@ -180,7 +180,7 @@ fn without_tests(text: &str) -> String {
             code.push_str(line);
             code.push('\n');
         }
-        inside &= line != "}" && !(line.ends_with(';') && !line.starts_with(' '));
+        inside &= line != "}" && (line.starts_with(' ') || !line.ends_with(';'));
     }
     code
 }
