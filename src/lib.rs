@@ -17,6 +17,8 @@ pub mod net;
 
 pub mod config;
 
+pub mod kube;
+
 pub mod speaker;
 
 pub mod api;
