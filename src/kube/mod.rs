@@ -9,4 +9,5 @@
 //!
 //! Must never know: peers, the RIB.
 
+pub mod calico;
 pub mod objects;

@@ -15,9 +15,8 @@ pub use blocks::{
     Attribute, BlockAffinity, BlockAffinitySpec, ClusterInformation, ClusterInformationSpec, FelixConfiguration, FelixConfigurationSpec,
     IpPool, IpPoolSpec, IpamBlock, IpamBlockSpec,
 };
-pub use filter::{
-    AddCommunity, BgpFilter, BgpFilterSpec, CommunityMatch, FilterRule, Operation, PrefixLength, PrependAsPath, SetPriority,
-};
+pub(super) use filter::is_community as filter_community;
+pub use filter::{AddCommunity, BgpFilter, BgpFilterSpec, CommunityMatch, FilterRule, Operation, PrefixLength, PrependAsPath, SetPriority};
 pub use policy::{
     BgpConfiguration, BgpConfigurationSpec, BgpPeer, BgpPeerSpec, Cidr, NamedCommunity, PasswordRef, PrefixAdvertisement, SecretKeyRef,
 };

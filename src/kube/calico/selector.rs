@@ -429,9 +429,7 @@ mod tests {
     fn selector() -> impl Strategy<Value = Selector> {
         // Lists of two and more, none directly within its own kind: the parser makes no others.
         term().prop_recursive(4, 24, 3, |inner| {
-            let nested = |flat: fn(&Selector) -> bool| {
-                prop::collection::vec(inner.clone().prop_filter("flat", move |s| !flat(s)), 2..4)
-            };
+            let nested = |flat: fn(&Selector) -> bool| prop::collection::vec(inner.clone().prop_filter("flat", move |s| !flat(s)), 2..4);
             prop_oneof![
                 inner.clone().prop_map(|s| Selector::Not(Box::new(s))),
                 nested(|s| matches!(s, Selector::And(_))).prop_map(Selector::And),

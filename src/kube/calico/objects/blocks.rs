@@ -3,8 +3,8 @@
 use super::{Problem, Validate, calico_object};
 use crate::kube::objects::null_as_default;
 use ipnet::IpNet;
-use serde::de::{Deserializer, Error, Unexpected};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, Unexpected};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
