@@ -37,8 +37,8 @@ use self::kernel::Ownership;
 use self::node::{CalicoNode, IpFamily};
 use self::objects::{BgpConfiguration, BgpFilter, BgpPeer, BlockAffinity, ClusterInformation, FelixConfiguration, IpPool, IpamBlock};
 use self::settings::Settings;
-use crate::config::Input;
 use crate::config::file::{self, File, Network, Originate};
+use crate::config::{Input, plan};
 use crate::fib::{Action, Hop, Route};
 use crate::kube::objects::{EndpointSlice, Node, Secret, Service};
 use crate::wire::Asn;
@@ -69,6 +69,8 @@ pub struct Objects<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
     pub input: Input,
+    /// The passwords, by the names that `input` calls them.
+    pub secrets: BTreeMap<String, plan::Secret>,
     pub sessions: Vec<Session>,
     pub kernel: KernelRules,
     /// Kernel routes that no neighbor announces: blackholes for own blocks, hosts behind a gateway (`reachableBy`).
@@ -144,7 +146,8 @@ pub fn translate(objects: &Objects<'_>, local: &Local) -> Result<Output, Hold> {
     let statics = statics(&world, &announcements, &kernel, &sessions);
     reports.sort();
     reports.dedup();
-    Ok(Output { input: Input { origin: ORIGIN.into(), file }, sessions, kernel, statics, reports })
+    let secrets = secrets(&world, &sessions);
+    Ok(Output { input: Input { origin: ORIGIN.into(), file }, secrets, sessions, kernel, statics, reports })
 }
 
 fn router(world: &World<'_>, reports: &mut Vec<Report>) -> file::Router {
@@ -165,6 +168,12 @@ fn router(world: &World<'_>, reports: &mut Vec<Report>) -> file::Router {
         id: id.map(file::RouterIdText::Id),
         cluster_id: world.own.cluster_id,
     }
+}
+
+fn secrets(world: &World<'_>, sessions: &[Session]) -> BTreeMap<String, plan::Secret> {
+    let keys = sessions.iter().filter(|s| !s.is_held_down).filter_map(|s| s.password.as_ref());
+    let value = |key| Some((world.secret_name(key), plan::Secret::new(world.secret(key)?.data.get(&key.key)?.0.clone())));
+    keys.filter_map(value).collect()
 }
 
 fn listen(world: &World<'_>) -> Vec<file::Listen> {

@@ -5,10 +5,11 @@
 
 use super::World;
 use super::node::{CalicoNode, IpFamily};
-use super::objects::{AsNumber, BgpPeer, BgpPeerSpec, SecretKeyRef, judge};
+use super::objects::{BgpPeer, BgpPeerSpec, SecretKeyRef, judge};
 use super::report::Report;
 use super::selector::Selector;
 use crate::config::file::{self, AddPathSend, AdminState, FamilyName, GracefulRestartMode, List, Neighbor, NextHopMode, Period};
+use crate::kube::objects::Secret;
 use crate::wire::Asn;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -326,9 +327,8 @@ impl<'a> Deriver<'a, '_> {
 
     /// Whether the key can be used; if not, whoever asks for it is told why.
     fn has_password(&mut self, peer: Option<&Peer<'_>>, key: &SecretKeyRef) -> bool {
-        let SecretKeyRef { name, key } = key;
-        let namespace = &self.world.local.secret_namespace;
-        let secret = self.world.objects.secrets.iter().find(|s| s.metadata.name == *name && s.metadata.namespace == *namespace);
+        let secret = self.world.secret(key);
+        let (SecretKeyRef { name, key }, namespace) = (key, &self.world.local.secret_namespace);
         let fault = match secret.map(|s| s.data.get(key).map(|value| value.0.len())) {
             None => format!("Secret {namespace}/{name} is not there"),
             Some(None) => format!("Secret {namespace}/{name} has no key `{key}`"),
@@ -391,7 +391,6 @@ impl Session {
             IpFamily::V6 => FamilyName::Ipv6Unicast,
         };
         let number = |asn: u32| Asn::new(asn).map(file::Asn::Number);
-        let secret = |key: &SecretKeyRef| secret_name(&world.local.secret_namespace, key);
         Neighbor {
             name: Some(self.name.clone()),
             address: Some(self.address),
@@ -413,7 +412,7 @@ impl Session {
                 .password
                 .as_ref()
                 .filter(|_| !self.is_held_down)
-                .map(|key| file::Password { secret: Some(secret(key)), ..file::Password::default() }),
+                .map(|key| file::Password { secret: Some(world.secret_name(key)), ..file::Password::default() }),
             graceful_restart: Some(file::GracefulRestart {
                 mode: Some(GracefulRestartMode::Full),
                 time: self.restart_time.map(whole_seconds).map(Period),
@@ -436,25 +435,25 @@ impl Session {
     }
 }
 
-/// What `password.secret` says: `NAMESPACE/NAME/KEY`.
-pub fn secret_name(namespace: &str, key: &SecretKeyRef) -> String {
-    format!("{namespace}/{}/{}", key.name, key.key)
-}
-
 fn whole_seconds(time: Duration) -> Duration {
     Duration::from_secs(time.as_secs() + u64::from(time.subsec_nanos() > 0))
 }
 
-impl World<'_> {
+impl<'a> World<'a> {
+    /// The Secret of a password, in the namespace of calico-node.
+    pub fn secret(&self, key: &SecretKeyRef) -> Option<&'a Secret> {
+        let in_place = |s: &&&Secret| s.metadata.name == key.name && s.metadata.namespace == self.local.secret_namespace;
+        self.objects.secrets.iter().find(in_place).copied()
+    }
+
+    /// What `password.secret` says: `NAMESPACE/NAME/KEY`.
+    pub fn secret_name(&self, key: &SecretKeyRef) -> String {
+        format!("{}/{}/{}", self.local.secret_namespace, key.name, key.key)
+    }
+
     /// The AS number of a node: its own or that of the cluster.
     pub fn asn_of(&self, node: &CalicoNode) -> u32 {
         node.asn.unwrap_or(self.settings.default_asn)
-    }
-}
-
-impl From<AsNumber> for u32 {
-    fn from(asn: AsNumber) -> Self {
-        asn.0
     }
 }
 
