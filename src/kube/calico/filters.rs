@@ -64,25 +64,27 @@ impl<'a> Policies<'a> {
 
     /// A filter that cannot be used takes its sessions' routes away rather than letting everything pass.
     fn filters(&mut self, session: &Session, direction: Direction) -> Vec<String> {
+        let kind = if session.is_ebgp { "ebgp" } else { "ibgp" };
+        let way = if direction == Direction::Import { "import" } else { "export" };
         let mut names = Vec::new();
         for filter in &session.filters {
-            let rules = match self.filters.get(filter.as_str()) {
-                Some(spec) => filter_rules(spec, direction, session.is_ebgp),
-                None if self.world.objects.filters.iter().any(|f| f.metadata.name == *filter) => {
-                    vec![rule(Match::default(), RuleAction::Reject)]
-                }
-                None => continue,
-            };
-            if rules.is_empty() {
-                continue;
-            }
-            let (kind, way) =
-                (if session.is_ebgp { "ebgp" } else { "ibgp" }, if direction == Direction::Import { "import" } else { "export" });
             let name = format!("calico/filter/{filter}/{way}/{kind}");
-            self.named.entry(name.clone()).or_insert(rules);
+            if !self.named.contains_key(&name) {
+                let Some(rules) = self.rules(filter, direction, session.is_ebgp).filter(|rules| !rules.is_empty()) else { continue };
+                self.named.insert(name.clone(), rules);
+            }
             names.push(name);
         }
         names
+    }
+
+    /// `None` for a filter that does not exist.
+    fn rules(&self, filter: &str, direction: Direction, is_ebgp: bool) -> Option<Vec<Rule>> {
+        let reject_all = || vec![rule(Match::default(), RuleAction::Reject)];
+        match self.filters.get(filter) {
+            Some(spec) => Some(filter_rules(spec, direction, is_ebgp)),
+            None => self.world.objects.filters.iter().any(|f| f.metadata.name == filter).then(reject_all),
+        }
     }
 }
 

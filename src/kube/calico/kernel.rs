@@ -1,7 +1,7 @@
 //! Which learned routes go to the kernel, and how: what Felix owns is left to it, tunnels are a device and not a next hop to resolve.
 
 use super::World;
-use super::node::IpFamily;
+use super::node::{CalicoNode, IpFamily};
 use super::report::Report;
 use super::settings::{Era, Mode, PRIORITY_SUM, Pool, Settings};
 use crate::fib::{Action, Device, Hop, Hops, Route};
@@ -129,6 +129,8 @@ pub enum Left {
     Vxlan,
     /// Felix programs this class of pools.
     Felix,
+    /// `programClusterRoutes` says that the BGP daemon does not program this class, and nobody else does.
+    SwitchedOff,
     /// It has no next hop.
     NoNextHop,
 }
@@ -149,18 +151,17 @@ pub struct KernelRules {
 
 impl KernelRules {
     pub fn new(world: &World<'_>) -> Self {
-        let others = world.nodes.values().filter(|n| n.name != world.own.name);
-        let encrypted = |family: IpFamily| move |n: &crate::kube::calico::node::CalicoNode| n.has_wireguard(family);
-        let wireguard = IpFamily::ALL.into_iter().filter(|f| world.own.has_wireguard(*f)).flat_map(|family| {
-            let nodes = others.clone().filter(move |n| encrypted(family)(n));
-            nodes.filter_map(move |n| n.address(family)).collect::<Vec<_>>()
-        });
+        let mut wireguard = BTreeSet::new();
+        for family in IpFamily::ALL.into_iter().filter(|family| world.own.has_wireguard(*family)) {
+            let speaks = |n: &&CalicoNode| n.name != world.own.name && n.has_wireguard(family);
+            wireguard.extend(world.nodes.values().filter(speaks).filter_map(|n| n.address(family)));
+        }
         Self {
             era: world.settings.era,
             ownership: world.ownership,
             pools: world.settings.pools.clone(),
             services: world.settings.service_ranges().collect(),
-            wireguard: wireguard.collect(),
+            wireguard,
             own_v4: world.own.ipv4,
             tunnel: TUNNEL.into(),
         }
@@ -222,8 +223,11 @@ impl KernelRules {
             Pool { ipip: Mode::Never, .. } => self.ownership.no_encap,
             Pool { .. } => self.ownership.ipip,
         };
-        // With nobody in charge the field still says that it is not us.
-        if owner == Owner::Us { Ok(pool.ipip) } else { Err(Left::Felix) }
+        match owner {
+            Owner::Us => Ok(pool.ipip),
+            Owner::Felix | Owner::Both => Err(Left::Felix),
+            Owner::Nobody => Err(Left::SwitchedOff),
+        }
     }
 
     /// None in the first era; later the mirror of LOCAL_PREF, whose default is 100.

@@ -3,7 +3,7 @@
 use super::values::AsNumber;
 use super::{Problem, Validate, calico_object};
 use crate::kube::objects::null_as_default;
-use crate::policy::community::{LargePattern, StandardPattern};
+use crate::wire::attr::community::{Community, LargeCommunity};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -188,5 +188,5 @@ impl Operation {
 /// `aa:nn` or `aa:nn:mm`, numbers only.
 pub(in crate::kube::calico) fn is_community(text: &str) -> bool {
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b':');
-    plain && (StandardPattern::parse(text).is_ok() || LargePattern::parse(text).is_ok())
+    plain && (text.parse::<Community>().is_ok() || text.parse::<LargeCommunity>().is_ok())
 }

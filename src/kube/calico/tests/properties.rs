@@ -90,6 +90,23 @@ fn shapes() -> impl Strategy<Value = Vec<Shape>> {
     prop::collection::vec((prop::bool::weighted(0.8), prop::bool::weighted(0.6), reflector, prop::bool::weighted(0.2), any::<bool>()), 2..7)
 }
 
+#[test]
+fn one_node_more_touches_one_session() {
+    let shapes: Vec<Shape> = (0..200).map(|i| (true, false, (i == 0).then_some(false), false, false)).collect();
+    let peer = json!({"kind": "BGPPeer", "metadata": {"name": "rr"}, "spec": {"nodeSelector": "!has(rr)", "peerSelector": "has(rr)"}});
+    let local =
+        Local { node: "n0".into(), roles: Roles { reflector: true, node: false }, version: Some("v3.32.0".into()), ..Local::default() };
+    let plan = |count: usize| {
+        let (cluster, _) = cluster(&shapes[..count], false, std::slice::from_ref(&peer));
+        plan_of(&translate(&cluster.objects(), &local).unwrap())
+    };
+    let (before, after) = (plan(199), plan(200));
+    assert_eq!((before.peers.len(), after.peers.len()), (198, 199));
+    let actions = crate::config::diff(&before, &after);
+    assert!(matches!(actions.as_slice(), [crate::config::Action::AddPeer(peer)] if peer.name == "Node_10_0_0_207"), "{actions:?}");
+    assert_eq!(crate::config::diff(&after, &before).len(), 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
