@@ -25,6 +25,17 @@ pub struct ApiVersion {
     pub version: &'static str,
 }
 
+impl ApiVersion {
+    /// The path of a collection, in one namespace or in all.
+    pub fn path(&self, plural: &str, namespace: Option<&str>) -> String {
+        let base = if self.group.is_empty() { format!("/api/{}", self.version) } else { format!("/apis/{}/{}", self.group, self.version) };
+        match namespace {
+            Some(namespace) => format!("{base}/namespaces/{namespace}/{plural}"),
+            None => format!("{base}/{plural}"),
+        }
+    }
+}
+
 /// A kind of object as the API names it.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
