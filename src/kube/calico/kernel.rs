@@ -254,3 +254,14 @@ pub const BIRD_PROTOCOL: u8 = 12;
 const TUNNEL: &str = "tunl0";
 /// What a route without LOCAL_PREF counts as.
 const DEFAULT_LOCAL_PREF: u32 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_felix_cleans_up_are_refused() {
+        assert!(protocol_fault(3).is_some() && protocol_fault(80).is_some());
+        assert_eq!([BIRD_PROTOCOL, 179].map(protocol_fault), [None, None]);
+    }
+}

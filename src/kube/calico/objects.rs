@@ -113,7 +113,7 @@ pub(super) fn judge<S: Validate>(kind: &str, metadata: &Metadata, spec: &S) -> (
 
 /// Defines an object of a cluster-wide Calico kind and how it is read from both groups.
 macro_rules! calico_object {
-    ($(#[$doc:meta])* $type:ident($spec:ty) = $kind:literal, $plural:literal) => {
+    ($(#[$doc:meta])* $type:ident($spec:ty) = $kind:literal, $plural:literal $(, $trim:expr)?) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, serde::Deserialize, PartialEq)]
         #[serde(default)]
@@ -141,6 +141,16 @@ macro_rules! calico_object {
 
             fn parse(api: &$crate::kube::objects::ApiVersion, value: serde_json::Value) -> Result<Self, String> {
                 super::read(api, value)
+            }
+
+            /// Labels and annotations of Calico's objects decide nothing here.
+            fn trim(&mut self) {
+                self.metadata.labels.clear();
+                self.metadata.annotations.clear();
+                $(
+                    let trim: fn(&mut $spec) = $trim;
+                    trim(&mut self.spec);
+                )?
             }
         }
     };

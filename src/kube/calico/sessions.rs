@@ -169,7 +169,7 @@ impl<'a> Deriver<'a, '_> {
             self.add(&candidate);
         } else {
             for node in self.world.nodes.values().filter(|n| peer.peers.matches(&n.labels)) {
-                self.to_node(Some(peer), node, kind);
+                self.peer_with(Some(peer), node, kind);
             }
         }
     }
@@ -180,7 +180,7 @@ impl<'a> Deriver<'a, '_> {
         let sides = world.nodes.values().filter(|n| peer.is_local_side(n));
         let Some(target) = spec.address() else {
             if peer.peers.matches(&world.own.labels) {
-                sides.for_each(|node| self.to_node(Some(peer), node, SessionKind::Node));
+                sides.for_each(|node| self.peer_with(Some(peer), node, SessionKind::Node));
             }
             return;
         };
@@ -189,7 +189,7 @@ impl<'a> Deriver<'a, '_> {
             && spec.as_number.0 == world.asn_of(&world.own)
             && target.port.is_none_or(|port| port == own_port);
         if is_us {
-            sides.for_each(|node| self.to_node_in(Some(peer), node, SessionKind::Node, &[IpFamily::of(target.ip)]));
+            sides.for_each(|node| self.peer_in(Some(peer), node, SessionKind::Node, &[IpFamily::of(target.ip)]));
         }
     }
 
@@ -198,31 +198,31 @@ impl<'a> Deriver<'a, '_> {
         let world = self.world;
         if world.settings.mesh && world.own.cluster_id.is_none() {
             for node in world.nodes.values().filter(|n| n.cluster_id.is_none()) {
-                self.to_node(None, node, SessionKind::Mesh);
+                self.peer_with(None, node, SessionKind::Mesh);
             }
         }
     }
 
     /// Sessions in every family that both ends have an address in; one for both families where both ends are ours.
-    fn to_node(&mut self, peer: Option<&Peer<'a>>, node: &'a CalicoNode, kind: SessionKind) {
+    fn peer_with(&mut self, peer: Option<&Peer<'a>>, node: &'a CalicoNode, kind: SessionKind) {
         let (world, speakers) = (self.world, &self.world.local.speakers);
         let has_both = |n: &CalicoNode| n.ipv4.is_some() && n.ipv6.is_some();
         let is_ours = |n: &CalicoNode| speakers.contains(&n.name) && has_both(n);
         if is_ours(&world.own) && is_ours(node) {
-            self.to_node_over(peer, node, kind, (IpFamily::V4, &IpFamily::ALL));
+            self.peer_over(peer, node, kind, (IpFamily::V4, &IpFamily::ALL));
         } else {
-            self.to_node_in(peer, node, kind, &IpFamily::ALL);
+            self.peer_in(peer, node, kind, &IpFamily::ALL);
         }
     }
 
     /// One session in each of these families.
-    fn to_node_in(&mut self, peer: Option<&Peer<'a>>, node: &'a CalicoNode, kind: SessionKind, families: &[IpFamily]) {
+    fn peer_in(&mut self, peer: Option<&Peer<'a>>, node: &'a CalicoNode, kind: SessionKind, families: &[IpFamily]) {
         for family in families {
-            self.to_node_over(peer, node, kind, (*family, &[*family]));
+            self.peer_over(peer, node, kind, (*family, &[*family]));
         }
     }
 
-    fn to_node_over(&mut self, peer: Option<&Peer<'a>>, node: &'a CalicoNode, kind: SessionKind, over: (IpFamily, &[IpFamily])) {
+    fn peer_over(&mut self, peer: Option<&Peer<'a>>, node: &'a CalicoNode, kind: SessionKind, over: (IpFamily, &[IpFamily])) {
         let world = self.world;
         let (Some(_), Some(address)) = (world.own.address(over.0), node.address(over.0)) else { return };
         if node.name == world.own.name {

@@ -81,7 +81,9 @@ impl Validate for BlockAffinitySpec {
 
 calico_object! {
     /// A block and who has which of its addresses.
-    IpamBlock(IpamBlockSpec) = "IPAMBlock", "ipamblocks"
+    IpamBlock(IpamBlockSpec) = "IPAMBlock", "ipamblocks", |spec| {
+        spec.attributes.iter_mut().for_each(|a| a.secondary.retain(|key, _| key == NODE || key == TYPE));
+    }
 }
 
 /// See [`IpamBlock`].
@@ -118,12 +120,12 @@ pub struct Attribute {
 impl Attribute {
     /// The node where the address is in use.
     pub fn node(&self) -> Option<&str> {
-        self.secondary.get("node").map(String::as_str)
+        self.secondary.get(NODE).map(String::as_str)
     }
 
     /// `ipipTunnelAddress`, `vxlanTunnelAddress`, `wireguardTunnelAddress` and their IPv6 kin; `None` for workloads.
     pub fn kind(&self) -> Option<&str> {
-        self.secondary.get("type").map(String::as_str)
+        self.secondary.get(TYPE).map(String::as_str)
     }
 }
 
@@ -162,3 +164,7 @@ fn bool_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::E
         other => Err(D::Error::invalid_type(Unexpected::Other(&other.to_string()), &"true, false, \"true\" or \"false\"")),
     }
 }
+
+/// Keys of [`Attribute::secondary`].
+const NODE: &str = "node";
+const TYPE: &str = "type";

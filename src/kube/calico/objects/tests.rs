@@ -102,3 +102,17 @@ fn filters_are_judged_rule_by_rule() {
         assert!(found.len() == 1 && found[0].starts_with(start), "{rule}: {found:?}");
     }
 }
+
+#[test]
+fn what_no_translation_reads_is_dropped() {
+    let attribute = json!({"handle_id": "h", "secondary": {"node": "n1", "pod": "p", "namespace": "x", "type": "vxlanTunnelAddress"}});
+    let object = json!({
+        "metadata": {"name": "b", "labels": {"a": "b"}, "annotations": {"c": "d"}},
+        "spec": {"cidr": "10.0.0.0/30", "allocations": [null, 0], "attributes": [attribute]}
+    });
+    let mut block = IpamBlock::parse(&V3, object).unwrap();
+    block.trim();
+    assert!(block.metadata.labels.is_empty() && block.metadata.annotations.is_empty());
+    let [attribute] = block.spec.attributes.as_slice() else { panic!("one attribute") };
+    assert_eq!((attribute.node(), attribute.kind(), attribute.secondary.len()), (Some("n1"), Some("vxlanTunnelAddress"), 2));
+}
