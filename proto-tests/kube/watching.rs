@@ -210,6 +210,18 @@ async fn a_kind_that_is_not_served_is_absent_until_it_is() {
 }
 
 #[tokio::test]
+async fn a_hidden_group_is_passed_over() {
+    let server = with_services(&[]).await;
+    server.put(pool("p", "projectcalico.org/v3", &json!("10.1.0.0/16")));
+    server.order(&Order { serve: vec!["projectcalico.org".into()], ..Order::default() });
+    let mut selections = only(Selection::of::<IPPool>());
+    selections.hide_group("crd.projectcalico.org");
+    let mut watch = watch(&server, &selections).await;
+    until(&mut watch, "the pool of the newer group", |store| store.list::<IPPool>().count() == 1).await;
+    assert_eq!(watch.store().served::<IPPool>().map(|api| api.version), Some("v3"));
+}
+
+#[tokio::test]
 async fn a_kind_that_vanishes_keeps_its_objects() {
     let server = with_services(&[]).await;
     server.put(pool("p", "crd.projectcalico.org/v1", &json!("10.1.0.0/16")));

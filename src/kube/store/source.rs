@@ -23,7 +23,7 @@ pub(super) struct Source {
     pub(super) synced: bool,
     pub(super) not_served: bool,
     pub(super) trouble: Option<String>,
-    /// There was trouble since the last complete list.
+    /// There was trouble since the last complete list, or another version is read now.
     pub(super) troubled: bool,
     /// The list that is coming in.
     pub(super) incoming: Option<BTreeMap<Key, Item>>,

@@ -39,7 +39,9 @@ impl Table {
         match change {
             Change::Served(api) => {
                 source.not_served = false;
-                source.served.replace(api) != Some(api)
+                let before = source.served.replace(api);
+                source.troubled |= before.is_some_and(|before| before != api);
+                before != Some(api)
             }
             Change::NotServed => self.not_served(number),
             Change::ListStarted => {
