@@ -24,12 +24,14 @@ pub mod settings;
 pub mod status;
 #[cfg(test)]
 mod tests;
+mod watches;
 
 pub use digest::affinity_selector;
 pub use kernel::KernelRules;
 pub use report::{Report, Severity};
 pub use sessions::{Session, SessionKind};
 pub use settings::{Local, Roles, RouterIdRule};
+pub use watches::watches;
 
 use self::announce::Announcements;
 use self::filters::Policies;
