@@ -1,11 +1,11 @@
 //! Calico's Node, which has no object of its own: it is read from labels and annotations of the Kubernetes Node.
 
-use super::objects::AsNumber;
+use super::objects::{AsNumber, is_host};
 use super::report::Report;
 use super::selector::Labels;
 use crate::kube::objects::Node;
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 /// One address family, as sessions, pools and filters are split by it.
@@ -127,9 +127,5 @@ impl Reader<'_> {
 /// An address, with or without the length of its subnet.
 fn with_length(text: &str) -> Option<IpNet> {
     let net = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
-    let unusable = match net.addr() {
-        IpAddr::V4(a) => a == Ipv4Addr::UNSPECIFIED,
-        IpAddr::V6(a) => a == Ipv6Addr::UNSPECIFIED,
-    };
-    (!unusable).then_some(net)
+    is_host(net.addr()).then_some(net)
 }

@@ -21,7 +21,7 @@ pub use policy::{
     BgpConfiguration, BgpConfigurationSpec, BgpPeer, BgpPeerSpec, Cidr, NamedCommunity, PasswordRef, PrefixAdvertisement, SecretKeyRef,
 };
 pub use status::{CalicoNodeStatus, CalicoNodeStatusSpec};
-pub use values::{AsNumber, PeerAddress, Wait};
+pub use values::{AsNumber, PeerAddress, Wait, is_host};
 
 use super::report::Report;
 use crate::kube::objects::{ApiVersion, Metadata};

@@ -5,7 +5,7 @@
 
 use super::World;
 use super::node::{CalicoNode, IpFamily};
-use super::objects::{BgpPeer, BgpPeerSpec, SecretKeyRef, judge};
+use super::objects::{BgpPeer, BgpPeerSpec, SecretKeyRef, is_host, judge};
 use super::report::Report;
 use super::selector::Selector;
 use crate::config::file::{self, AddPathSend, AdminState, FamilyName, GracefulRestartMode, List, Neighbor, NextHopMode, Period};
@@ -267,7 +267,7 @@ impl<'a> Deriver<'a, '_> {
     }
 
     fn add(&mut self, candidate: &Candidate<'_>) {
-        if self.world.own.has_address(candidate.address) {
+        if self.world.own.has_address(candidate.address) || !is_host(candidate.address) {
             return;
         }
         match self.found.get(&candidate.address) {

@@ -1,6 +1,6 @@
 //! BGPConfiguration and BGPPeer.
 
-use super::values::{AsNumber, PeerAddress, Wait};
+use super::values::{AsNumber, PeerAddress, Wait, is_host};
 use super::{Problem, Validate, calico_object};
 use crate::kube::calico::selector::Selector;
 use crate::kube::objects::null_as_default;
@@ -224,8 +224,13 @@ impl BgpPeerSpec {
         ] {
             problems.extend(Selector::parse(text).err().map(|error| Problem::fatal(field, error.to_string())));
         }
-        if !self.peer_ip.is_empty() && self.address().is_none() {
-            problems.push(Problem::fatal("spec.peerIP", format!("`{}` is not an address, IPv4:port or [IPv6]:port", self.peer_ip)));
+        match self.address() {
+            _ if self.peer_ip.is_empty() => {}
+            None => problems.push(Problem::fatal("spec.peerIP", format!("`{}` is not an address, IPv4:port or [IPv6]:port", self.peer_ip))),
+            Some(address) if !is_host(address.ip) => {
+                problems.push(Problem::fatal("spec.peerIP", format!("{} is not the global address of a host", address.ip)));
+            }
+            Some(_) => {}
         }
         if !self.reachable_by.is_empty() {
             match (self.reachable_by.parse::<IpAddr>(), self.address()) {

@@ -116,3 +116,15 @@ fn what_no_translation_reads_is_dropped() {
     let [attribute] = block.spec.attributes.as_slice() else { panic!("one attribute") };
     assert_eq!((attribute.node(), attribute.kind(), attribute.secondary.len()), (Some("n1"), Some("vxlanTunnelAddress"), 2));
 }
+
+#[test]
+fn sessions_need_the_global_address_of_a_host() {
+    for ip in ["10.0.0.1", "127.0.0.1", "fd00::1", "::1"] {
+        assert!(is_host(ip.parse().unwrap()), "{ip}");
+    }
+    for ip in ["0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "fe80::1"] {
+        assert!(!is_host(ip.parse().unwrap()), "{ip}");
+        let spec: BgpPeerSpec = serde_json::from_value(json!({"peerIP": ip, "asNumber": 64500})).unwrap();
+        assert!(spec.problems().iter().any(|p| p.fatal && p.field == "spec.peerIP"), "{ip}");
+    }
+}

@@ -121,3 +121,10 @@ impl FromStr for PeerAddress {
         Ok(Self { ip: host, port: Some(port) })
     }
 }
+
+/// Whether a session can be held with this address: link-local ones would need an interface, which Calico does not name.
+pub fn is_host(ip: IpAddr) -> bool {
+    let link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    !(ip.is_unspecified() || ip.is_multicast() || link_local || broadcast)
+}

@@ -107,6 +107,38 @@ fn one_node_more_touches_one_session() {
     assert_eq!(crate::config::diff(&after, &before).len(), 1);
 }
 
+/// Specs of peers with whatever the API lets through: each field there or not.
+fn peer_spec() -> impl Strategy<Value = Value> {
+    let ways = prop_oneof![
+        prop::sample::select(vec!["10.0.0.8", "10.0.0.9:1790", "fd00::8", "fe80::1", "0.0.0.0", "[fd00:1::1]:179", "10.9.9.9", "what"])
+            .prop_map(|ip| json!({"peerIP": ip, "asNumber": 64512})),
+        Just(json!({"peerIP": "10.9.9.8", "asNumber": "65535.65535", "localASNumber": 4_294_967_295u32})),
+        Just(json!({"peerSelector": "n == '0' || has(rr)"})),
+        Just(json!({"localWorkloadSelector": "all()", "asNumber": 65000})),
+    ];
+    let extra = prop::sample::subsequence(
+        vec![
+            ("numAllowedLocalASNumbers", json!(300)),
+            ("ttlSecurity", json!(255)),
+            ("keepaliveTime", json!("1500ms")),
+            ("maxRestartTime", json!("100h0m0.5s")),
+            ("nextHopMode", json!("Keep")),
+            ("keepOriginalNextHop", json!(true)),
+            ("sourceAddress", json!("None")),
+            ("filters", json!(["f", "broken", "missing"])),
+            ("nodeSelector", json!("!has(rr)")),
+            ("localASNumber", json!(64999)),
+            ("password", json!({"secretKeyRef": {"name": "x", "key": "k"}})),
+            ("reachableBy", json!("10.0.0.8")),
+        ],
+        0..12,
+    );
+    (ways, extra).prop_map(|(mut spec, extra)| {
+        extra.into_iter().for_each(|(key, value)| spec[key] = value);
+        spec
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -154,5 +186,25 @@ proptest! {
             prop_assert_eq!(all.contains_key(&(i, address(target, true))), global || i == 0);
             prop_assert_eq!(all.contains_key(&(target, address(i, true))), !manual && (global || i == 0) && shapes[i].0);
         }
+    }
+
+    #[test]
+    fn whatever_objects_say_can_be_put_in_force(shapes in shapes(), specs in prop::collection::vec(peer_spec(), 0..5), mesh in any::<bool>()) {
+        let peer = |(i, spec): (usize, Value)| json!({"kind": "BGPPeer", "metadata": {"name": format!("p{i}")}, "spec": spec});
+        let mut objects: Vec<Value> = specs.into_iter().enumerate().map(peer).collect();
+        let rules = json!([
+            {"action": "Accept", "cidr": "10.0.0.1/8", "matchOperator": "In", "prefixLength": {"min": 30, "max": 20}},
+            {"action": "Accept", "cidr": "10.0.0.0/8", "matchOperator": "NotIn", "prefixLength": {"min": 0, "max": 200}},
+            {"action": "Accept", "priority": 4_294_967_295u32, "operations": [{"setPriority": {"value": 0}}]},
+            {"action": "Accept", "asPathPrefix": [4_294_967_295u32], "operations": [{"prependASPath": {"prefix": [1, 2, 2, 1]}}]},
+            {"action": "Accept", "operations": [{"addCommunity": {"value": "65535:65535"}}, {"addCommunity": {"value": "65535:65535"}}]},
+            {"action": "Reject"}
+        ]);
+        let spec = json!({"exportV4": rules.clone(), "importV4": rules});
+        objects.push(json!({"kind": "BGPFilter", "metadata": {"name": "f"}, "spec": spec}));
+        objects.push(json!({"kind": "BGPFilter", "metadata": {"name": "broken"}, "spec": {"exportV6": [{"action": "x"}]}}));
+        let (cluster, speakers) = cluster(&shapes, mesh, &objects);
+        // The check of the configuration is part of it.
+        sessions(&cluster, shapes.len(), &speakers);
     }
 }
