@@ -233,6 +233,13 @@ async fn a_kind_that_vanishes_keeps_its_objects() {
     server.order(&Order { serve: vec!["crd.projectcalico.org".into()], ..Order::default() });
     until(&mut watch, "contact", |store| store.trouble().is_empty()).await;
     assert_eq!(watch.store().list::<IPPool>().count(), 1);
+    // Found out by asking, without any fault; and when it is back, all is gone for good.
+    server.order(&Order { unserve: vec!["crd.projectcalico.org".into()], ..Order::default() });
+    watch.rediscover();
+    until(&mut watch, "trouble", |store| !store.trouble().is_empty()).await;
+    assert_eq!(watch.store().list::<IPPool>().count(), 1);
+    server.order(&Order { serve: vec!["crd.projectcalico.org".into()], wipe: vec!["ippools".into()], ..Order::default() });
+    until(&mut watch, "no pools", |store| store.list::<IPPool>().count() == 0 && store.trouble().is_empty()).await;
 }
 
 #[tokio::test]

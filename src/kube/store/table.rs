@@ -82,9 +82,9 @@ impl Table {
         if holds {
             return source.suffer("no longer served; the last known objects stay".into());
         }
-        source.trouble = None;
         source.synced = false;
-        !mem::replace(&mut source.not_served, true)
+        let healed = source.trouble.take().is_some();
+        !mem::replace(&mut source.not_served, true) || healed
     }
 
     fn list_done(&mut self, number: usize) -> bool {

@@ -108,6 +108,10 @@ impl Source {
     /// True when it was asked to look again.
     async fn wait_until_served(&mut self, port: &mut Port) -> Result<bool, Fault> {
         self.in_trouble = false;
+        if self.served.take().is_some() {
+            tracing::warn!(kind = self.name(), "no longer served; the last known objects stay");
+            self.doubtful = true;
+        }
         port.send(Change::NotServed).await?;
         tokio::select! {
             () = sleep(self.options.probe) => Ok(false),
