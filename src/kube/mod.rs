@@ -9,6 +9,7 @@
 //!
 //! Must never know: peers, the RIB.
 
+pub mod calico;
 #[cfg(feature = "kube")]
 pub mod client;
 pub mod objects;

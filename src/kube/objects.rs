@@ -12,6 +12,7 @@ pub use self::core::{
     ServicePort, ServiceSpec, ServiceStatus, Taint,
 };
 pub use self::discovery::{Endpoint, EndpointConditions, EndpointSlice};
+pub(crate) use self::meta::null_as_default;
 pub use self::meta::{Key, Metadata};
 
 use serde::de::DeserializeOwned;
