@@ -11,6 +11,7 @@
 
 #[cfg(feature = "kube")]
 pub mod client;
+pub mod metallb;
 pub mod objects;
 pub mod selection;
 pub mod store;
