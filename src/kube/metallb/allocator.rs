@@ -62,7 +62,21 @@ struct Entry {
     /// Written since the status was last seen to change.
     written: Option<(Vec<IpAddr>, Option<String>)>,
     refusal: Option<Refusal>,
+    /// With whom it would share changed while it held something: if that excludes others, it is this Service that loses.
+    changed_claim: bool,
     told_of_old_annotation: bool,
+}
+
+impl Entry {
+    fn new(facts: Facts) -> Self {
+        let (changed_claim, told_of_old_annotation) = (false, false);
+        Self { facts, held: Vec::new(), pool: None, written: None, refusal: None, changed_claim, told_of_old_annotation }
+    }
+
+    /// The first to be examined is the least.
+    fn precedence(&self) -> (bool, String) {
+        (!self.changed_claim, self.facts.created.clone())
+    }
 }
 
 /// What becomes of addresses that a Service has.
@@ -138,8 +152,7 @@ impl Allocator {
         };
         let facts = Facts::new(service, self.class.as_deref());
         let Some(entry) = self.entries.get_mut(key) else {
-            let entry = Entry { facts, held: Vec::new(), pool: None, written: None, refusal: None, told_of_old_annotation: false };
-            self.entries.insert(key.clone(), entry);
+            self.entries.insert(key.clone(), Entry::new(facts));
             self.dirty.insert(key.clone());
             return;
         };
@@ -149,6 +162,7 @@ impl Allocator {
         if entry.facts.claim != facts.claim && !entry.held.is_empty() {
             // Others may share now, or no longer: the book must know before anybody is examined.
             self.book.hold(key, &facts.claim, &entry.held);
+            entry.changed_claim = true;
             self.freed = true;
         }
         entry.facts = facts;
@@ -206,7 +220,7 @@ impl Allocator {
                 return;
             }
             let mut order: Vec<Key> = keys.into_iter().filter(|key| self.entries.contains_key(key)).collect();
-            order.sort_by_cached_key(|key| (self.entries.get(key).map(|entry| entry.facts.created.clone()), key.clone()));
+            order.sort_by_cached_key(|key| (self.entries.get(key).map(Entry::precedence), key.clone()));
             order.iter().for_each(|key| self.reclaim(key));
             order.iter().for_each(|key| self.examine(key));
         }
@@ -268,6 +282,7 @@ impl Allocator {
     fn examine(&mut self, key: &Key) {
         self.waiting.remove(key);
         self.tell_of_old_annotation(key);
+        self.entry(key).changed_claim = false;
         let Entry { facts, held, .. } = self.entry(key);
         match facts.standing {
             Standing::Ours => self.examine_ours(key),

@@ -253,9 +253,7 @@ fn bfd_profile(item: &Item<BFDProfileSpec>, report: &mut Report) -> Option<BfdPr
 
 fn no_layer2(config: &Config, l2: &L2Advertisement, report: &mut Report) {
     let source = Source { object: ObjectRef::new("L2Advertisement", l2.metadata.key()), path: String::new() };
-    let by_bgp = |name: &String| {
-        config.pools.get(name).is_some_and(|pool| config.advertisements.values().any(|a| a.pools.includes(pool)))
-    };
+    let by_bgp = |name: &String| config.pools.get(name).is_some_and(|pool| config.advertisements.values().any(|a| a.pools.includes(pool)));
     let remedy = if !l2.spec.ip_address_pools.is_empty() && l2.spec.ip_address_pools.iter().all(by_bgp) {
         "its pools are announced by BGP; remove it"
     } else {
@@ -267,7 +265,12 @@ fn no_layer2(config: &Config, l2: &L2Advertisement, report: &mut Report) {
 /// Reports keys that nobody reads.
 fn unknown_fields(source: &Source, unknown: &Unknown, report: &mut Report) {
     for key in unknown.keys() {
-        report.warn(source, key, Fault::Unsupported, (format!("`{key}` is not known to kubgp"), "remove it, or use a version that knows it"));
+        report.warn(
+            source,
+            key,
+            Fault::Unsupported,
+            (format!("`{key}` is not known to kubgp"), "remove it, or use a version that knows it"),
+        );
     }
 }
 

@@ -41,7 +41,12 @@ pub fn read_config_map(map: &ConfigMap, report: &mut Report) -> Specs {
             unreadable()
         }
         Err(error) => {
-            report.error(&source, "", Fault::Invalid, (format!("the document is not YAML: {error}"), "correct it; the last valid one stays"));
+            report.error(
+                &source,
+                "",
+                Fault::Invalid,
+                (format!("the document is not YAML: {error}"), "correct it; the last valid one stays"),
+            );
             unreadable()
         }
     }

@@ -285,13 +285,10 @@ fn reject() -> Rule {
 fn accept(condition: file::Match, own: Option<&Attributes>) -> Rule {
     let set = own.map(|attributes| {
         let (standard, large) = split(&attributes.communities);
-        let add = |list: Vec<String>| Some(file::CommunityEdit { add: Some(List(list.clone())), ..file::CommunityEdit::default() }).filter(|_| !list.is_empty());
-        file::Set {
-            local_pref: attributes.local_pref,
-            communities: add(standard),
-            large_communities: add(large),
-            ..file::Set::default()
-        }
+        let add = |list: Vec<String>| {
+            Some(file::CommunityEdit { add: Some(List(list.clone())), ..file::CommunityEdit::default() }).filter(|_| !list.is_empty())
+        };
+        file::Set { local_pref: attributes.local_pref, communities: add(standard), large_communities: add(large), ..file::Set::default() }
     });
     let condition = file::Match { source: Some(List(vec![SourceText::Local])), ..condition };
     Rule { r#match: Some(condition), set, action: Some(file::RuleAction::Accept) }

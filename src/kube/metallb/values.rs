@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_go_reads_them() {
-        for (text, ms) in [("90s", 90_000), ("1m30s", 90_000), ("500ms", 500), ("1.5h", 5_400_000), ("0", 0), ("0s", 0), ("1h0m0s", 3_600_000)]
+        for (text, ms) in
+            [("90s", 90_000), ("1m30s", 90_000), ("500ms", 500), ("1.5h", 5_400_000), ("0", 0), ("0s", 0), ("1h0m0s", 3_600_000)]
         {
             assert_eq!(duration(text), Some(Duration::from_millis(ms)), "{text}");
         }

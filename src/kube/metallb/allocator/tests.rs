@@ -154,7 +154,10 @@ fn random_service(chance: &mut Chance) -> Service {
         annotations["metallb.io/allow-shared-ip"] = chance.one_of(&["one", "two"]).into();
     }
     match chance.below(6) {
-        0 => annotations["metallb.io/loadBalancerIPs"] = chance.one_of(&["10.0.0.1", "10.0.1.2", "10.9.9.9", "10.0.0.2,2001:db8::1", "x"]).into(),
+        0 => {
+            annotations["metallb.io/loadBalancerIPs"] =
+                chance.one_of(&["10.0.0.1", "10.0.1.2", "10.9.9.9", "10.0.0.2,2001:db8::1", "x"]).into()
+        }
         1 => annotations["metallb.io/address-pool"] = chance.one_of(&["a", "b", "gone"]).into(),
         _ => {}
     }
@@ -273,7 +276,10 @@ fn a_wish_that_cannot_be_met_costs_nobody_a_working_address() {
     world.put(wishing);
     assert_eq!(world.has("b"), "10.0.0.1");
     let events = world.events();
-    assert!(events.len() == 1 && events[0].starts_with("Warning AllocationFailed") && events[0].contains("used by default/a"), "{events:?}");
+    assert!(
+        events.len() == 1 && events[0].starts_with("Warning AllocationFailed") && events[0].contains("used by default/a"),
+        "{events:?}"
+    );
     // As soon as the other goes, the wish comes true.
     world.delete(&Key::new("default", "a"));
     assert_eq!(world.has("b"), "10.0.0.0");

@@ -120,7 +120,12 @@ fn too_short(config: &Config, advertisement: &Advertisement, report: &mut Report
                     "length {length} reaches beyond {}-{} of pool `{}`, whose largest prefix is a /{shortest}; this pool is not announced",
                     block.first, block.last, pool.name
                 );
-                report.error(&advertisement.source, field, Fault::Invalid, (message, "use a longer aggregation length, or exclude the pool"));
+                report.error(
+                    &advertisement.source,
+                    field,
+                    Fault::Invalid,
+                    (message, "use a longer aggregation length, or exclude the pool"),
+                );
                 except.insert(pool.name.clone());
                 break;
             }
@@ -134,7 +139,10 @@ fn contradictions(config: &Config, report: &mut Report) {
     let all: Vec<&Arc<Advertisement>> = config.advertisements.values().collect();
     for (i, one) in all.iter().enumerate() {
         for other in all.iter().skip(i + 1).filter(|other| other.local_pref != one.local_pref && may_meet(one, other)) {
-            let shared = config.pools.values().find(|pool| one.pools.includes(pool) && other.pools.includes(pool) && same_prefixes(pool, one, other));
+            let shared = config
+                .pools
+                .values()
+                .find(|pool| one.pools.includes(pool) && other.pools.includes(pool) && same_prefixes(pool, one, other));
             if let Some(pool) = shared {
                 let message = format!("`{}` announces pool `{}` with another localPref; the highest counts", one.name, pool.name);
                 report.warn(&other.source, "localPref", Fault::Conflict, (message, "use one value, or other peers, nodes or lengths"));

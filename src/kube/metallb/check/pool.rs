@@ -38,7 +38,10 @@ fn is_apart(item: &Item<IPAddressPoolSpec>, pool: &Pool, config: &Config, report
     for other in config.pools.values() {
         if let Some((theirs, ours)) = overlap(other, pool) {
             let field = pool.blocks.iter().position(|b| *b == ours).map_or_else(|| "addresses".to_owned(), |i| format!("addresses[{i}]"));
-            let text = format!("{}-{} overlaps {}-{} of pool `{}` ({})", ours.first, ours.last, theirs.first, theirs.last, other.name, other.source);
+            let text = format!(
+                "{}-{} overlaps {}-{} of pool `{}` ({})",
+                ours.first, ours.last, theirs.first, theirs.last, other.name, other.source
+            );
             report.error(&item.source, &field, Fault::Overlap, (text, "let each address belong to one pool only"));
         }
     }

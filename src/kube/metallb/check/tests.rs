@@ -81,7 +81,8 @@ fn peers_are_refused_for_what_cannot_be_and_told_what_is_not_done() {
         (json!({ "nodeSelectors": [{}, {}] }), vec!["nodeSelectors[1] duplicate"]),
         (json!({ "newField": 1 }), vec!["newField unsupported (warning)"]),
     ] {
-        let secret = |name: &str, kind: &str, data: Value| json!({ "kind": "Secret", "metadata": { "name": name }, "type": kind, "data": data });
+        let secret =
+            |name: &str, kind: &str, data: Value| json!({ "kind": "Secret", "metadata": { "name": name }, "type": kind, "data": data });
         let list = [
             object("BGPPeer", "p", with(&base, extra.clone())),
             secret("good", "kubernetes.io/basic-auth", json!({ "password": "c2VjcmV0" })),
@@ -139,7 +140,9 @@ fn contradicting_advertisements_are_reported_where_they_can_meet() {
         (json!({ "localPref": 1, "peers": ["x"] }), json!({ "localPref": 2, "peers": ["y"] }), false),
         (json!({ "localPref": 1, "peers": ["x"] }), json!({ "localPref": 2 }), true),
     ] {
-        let list = [&peers[..], &[pool.clone(), object("BGPAdvertisement", "a", one.clone()), object("BGPAdvertisement", "b", other.clone())]].concat();
+        let list =
+            [&peers[..], &[pool.clone(), object("BGPAdvertisement", "a", one.clone()), object("BGPAdvertisement", "b", other.clone())]]
+                .concat();
         let config = Config::build(&objects(&list), &Config::default());
         let expected: &[&str] = if meet { &["localPref conflict (warning)"] } else { &[] };
         assert_eq!(said(&config), expected, "{one} {other}");
@@ -150,7 +153,11 @@ fn contradicting_advertisements_are_reported_where_they_can_meet() {
 fn the_rest_is_reported_too() {
     let list = [
         object("BFDProfile", "f", json!({ "receiveInterval": 5, "detectMultiplier": 1, "echoMode": true })),
-        object("Community", "c", json!({ "communities": [{ "name": "a", "value": "1" }, { "name": "b", "value": "1:1" }, { "name": "b", "value": "1:2" }] })),
+        object(
+            "Community",
+            "c",
+            json!({ "communities": [{ "name": "a", "value": "1" }, { "name": "b", "value": "1:1" }, { "name": "b", "value": "1:2" }] }),
+        ),
         object("L2Advertisement", "l", json!({})),
         object("IPAddressPool", "p", json!({ "addresses": ["10.0.0.1", "10.0.0.0/24", "10.0.0.9-10.0.0.9"], "extra": true })),
         object("IPAddressPool", "q", json!({ "addresses": [], "serviceAllocation": { "namespaces": ["a", "a"] } })),
@@ -198,7 +205,8 @@ fn a_new_pool_takes_no_addresses_from_one_that_works() {
 
 #[test]
 fn old_peers_without_timers_have_the_defaults() {
-    let value = object("BGPPeer", "x", json!({ "myASN": 1, "peerASN": 2, "peerAddress": "10.9.9.9", "holdTime": "0s", "keepaliveTime": "0s" }));
+    let value =
+        object("BGPPeer", "x", json!({ "myASN": 1, "peerASN": 2, "peerAddress": "10.9.9.9", "holdTime": "0s", "keepaliveTime": "0s" }));
     let [new, old] = BGPPeer::KIND.served_by else { panic!("two versions are served") };
     assert_eq!(BGPPeer::parse(old, value.clone()).unwrap().spec.hold_time, None);
     assert_eq!(BGPPeer::parse(new, value).unwrap().spec.hold_time.as_deref(), Some("0s"));

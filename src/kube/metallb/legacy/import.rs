@@ -6,7 +6,7 @@ use crate::config::plan::Secret;
 use crate::kube::metallb::check::{Item, Specs};
 use crate::kube::metallb::complaint::{Complaint, ObjectRef, Report, Severity};
 use crate::kube::metallb::model::Config;
-use crate::kube::metallb::objects::{BGPAdvertisementSpec, CommunitySpec, L2AdvertisementSpec, Unknown};
+use crate::kube::metallb::objects::{BGPAdvertisementSpec, CommunitySpec, IPAddressPoolSpec, L2AdvertisementSpec, Unknown};
 use crate::kube::metallb::peers;
 use crate::kube::objects::Key;
 use serde::Serialize;
@@ -186,7 +186,7 @@ fn configuration(specs: &Specs, config: &Config) -> String {
         neighbors: Some(neighbors),
         bfd: Some(file::Bfd { profiles: Some(profiles) }).filter(|_| !config.bfd_profiles.is_empty()),
         vips: Some(file::Vips {
-            pools: Some(pools.map(|pool| json!({ "name": pool.name, "addresses": pool.spec.addresses })).collect()),
+            pools: Some(pools.map(pool_entry).collect()),
             advertise: Some(advertise.map(|a| advertise_entry(a, config)).collect()),
             services: None,
         }),
@@ -198,6 +198,17 @@ fn configuration(specs: &Specs, config: &Config) -> String {
 fn note(text: &mut String, what: &str) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "# {what}");
+}
+
+fn pool_entry(item: &Item<IPAddressPoolSpec>) -> Value {
+    let mut entry = json!({ "name": item.name, "addresses": item.spec.addresses });
+    if item.spec.auto_assign == Some(false) {
+        entry["autoAssign"] = false.into();
+    }
+    if item.spec.avoid_buggy_ips {
+        entry["avoidBuggyIPs"] = true.into();
+    }
+    entry
 }
 
 /// Aliases are resolved: the file knows communities only.
