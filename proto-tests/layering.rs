@@ -45,6 +45,23 @@ const ROOMS: &[Room] = &[
     shell("net", &["wire", "session", "export", "policy", "rib"], &["tokio", "socket2", "libc", "futures_util", "smallvec"]),
     shell("config", &["wire", "policy", "session", "rib", "export"], &["serde", "serde_saphyr", "serde_json", "miette", "regex"]),
     shell(
+        "kube",
+        &["config"],
+        &[
+            "serde",
+            "serde_json",
+            "serde_saphyr",
+            "schemars",
+            "tokio",
+            "futures_util",
+            "kube",
+            "k8s_openapi",
+            "kube_lease_manager",
+            "rustls",
+            "hyper",
+        ],
+    ),
+    shell(
         "speaker",
         &["wire", "policy", "session", "rib", "export", "fib", "net", "config"],
         &["tokio", "tokio_util", "futures_util", "arc_swap", "notify", "hashbrown", "smallvec"],

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -100,7 +101,10 @@ impl Selection {
 
 /// The watches of a process: no two of one kind that could report the same object.
 #[derive(Clone, Debug, Default)]
-pub struct Selections(Vec<Selection>);
+pub struct Selections {
+    all: Vec<Selection>,
+    hidden_groups: BTreeSet<String>,
+}
 
 impl Selections {
     /// What the roles need of the core kinds.
@@ -115,18 +119,27 @@ impl Selections {
     /// Adds a watch. One that is covered already adds nothing; one that overlaps another becomes one with it.
     pub fn add(&mut self, new: Selection) {
         let same_kind = |old: &Selection| old.kind.type_id() == new.kind.type_id();
-        if self.0.iter().any(|old| same_kind(old) && old.covers(&new)) {
+        if self.all.iter().any(|old| same_kind(old) && old.covers(&new)) {
             return;
         }
         let disjoint = |old: &Selection| matches!((&old.namespace, &new.namespace), (Some(a), Some(b)) if a != b);
-        let (others, overlapping): (Vec<_>, Vec<_>) = self.0.drain(..).partition(|old| !same_kind(old) || disjoint(old));
-        self.0 = others;
+        let (others, overlapping): (Vec<_>, Vec<_>) = self.all.drain(..).partition(|old| !same_kind(old) || disjoint(old));
+        self.all = others;
         let merged = overlapping.into_iter().fold(new, |wide, old| if wide.covers(&old) { wide } else { union(wide, old) });
-        self.0.push(merged);
+        self.all.push(merged);
+    }
+
+    /// Has an API group count as not served, so that a kind is read from another one that serves it.
+    pub fn hide_group(&mut self, group: &str) {
+        self.hidden_groups.insert(group.to_owned());
+    }
+
+    pub fn hidden_groups(&self) -> &BTreeSet<String> {
+        &self.hidden_groups
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Selection> {
-        self.0.iter()
+        self.all.iter()
     }
 
     fn add_core_kinds(&mut self, role: Role, scope: &Scope) {

@@ -80,7 +80,7 @@ impl Watch {
     pub fn start(client: &Client, selections: &Selections, options: Options) -> Self {
         let (sender, changes) = mpsc::channel(QUEUE);
         let (rediscover, rediscovered) = watch::channel(0);
-        let discovery = Arc::new(Discovery::new(client.clone(), options.patience));
+        let discovery = Arc::new(Discovery::new(client.clone(), options.patience, selections.hidden_groups().clone()));
         let counters = Arc::new(Counters::new(selections.iter().map(|s| s.kind.kind.name)));
         let mut store = Store::new();
         let mut tasks = JoinSet::new();

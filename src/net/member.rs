@@ -142,7 +142,12 @@ pub struct Progress {
 ///
 /// # Errors
 /// The connection is broken.
-pub fn write(conn: &mut Conn<impl Stream>, members: &mut [Option<Member>], budget: usize, progress: &mut Progress) -> io::Result<()> {
+pub fn write(
+    conn: &mut Conn<impl Stream>,
+    members: &mut [Option<Member>],
+    budget: usize,
+    progress: &mut Progress,
+) -> io::Result<()> {
     let mut turn = 0;
     let mut idle = 0;
     while !conn.blocked {

@@ -190,6 +190,11 @@ pub struct Secret {
     pub data: BTreeMap<String, SecretData>,
 }
 
+impl Secret {
+    /// No password has more octets; a larger value (a stored Helm release has up to a million) is as good as absent.
+    pub const LARGEST: usize = 1024;
+}
+
 /// The octets of one key of a Secret. Never printed.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct SecretData(pub Vec<u8>);
@@ -210,7 +215,10 @@ impl<'de> Deserialize<'de> for SecretData {
 object!(Service, "services", true, [("", "v1")]);
 object!(Node, "nodes", false, [("", "v1")]);
 object!(Namespace, "namespaces", false, [("", "v1")], |namespace| namespace.metadata.annotations.clear());
-object!(Secret, "secrets", true, [("", "v1")], |secret| secret.metadata.annotations.clear());
+object!(Secret, "secrets", true, [("", "v1")], |secret| {
+    secret.metadata.annotations.clear();
+    secret.data.retain(|_, data| data.0.len() <= Secret::LARGEST);
+});
 object!(ConfigMap, "configmaps", true, [("", "v1")], |map| map.metadata.annotations.clear());
 
 fn tcp() -> String {

@@ -6,13 +6,16 @@ use serde_json::Value;
 
 use crate::kube::objects::{ApiVersion, Key, Kind, Metadata, Object};
 
+type AnyObject = dyn Any + Send + Sync;
+type Parsed = Result<Arc<AnyObject>, String>;
+
 /// A kind whose Rust type is known by its functions only, so that watches and tables are written once for all kinds.
 #[derive(Clone, Copy)]
 pub struct AnyKind {
     pub kind: Kind,
     type_id: TypeId,
-    parse: fn(&ApiVersion, Value) -> Result<Arc<dyn Any + Send + Sync>, String>,
-    same: fn(&(dyn Any + Send + Sync), &(dyn Any + Send + Sync)) -> bool,
+    parse: fn(&ApiVersion, Value) -> Parsed,
+    same: fn(&AnyObject, &AnyObject) -> bool,
 }
 
 impl AnyKind {
@@ -49,7 +52,7 @@ impl fmt::Debug for AnyKind {
 #[derive(Clone)]
 pub struct Item {
     pub key: Key,
-    pub(super) object: Result<Arc<dyn Any + Send + Sync>, String>,
+    pub(super) object: Parsed,
 }
 
 impl Item {
@@ -71,14 +74,18 @@ impl fmt::Debug for Item {
     }
 }
 
-fn parse<T: Object>(api: &ApiVersion, value: Value) -> Result<Arc<dyn Any + Send + Sync>, String> {
+/// A copy of the whole object that `kubectl apply` leaves behind.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+fn parse<T: Object>(api: &ApiVersion, value: Value) -> Parsed {
     let mut object = T::parse(api, value)?;
+    object.metadata_mut().annotations.remove(LAST_APPLIED);
     object.trim();
     Ok(Arc::new(object))
 }
 
 /// Equal but for the resource version, which changes with whatever is not kept.
-fn same<T: Object>(one: &(dyn Any + Send + Sync), other: &(dyn Any + Send + Sync)) -> bool {
+fn same<T: Object>(one: &AnyObject, other: &AnyObject) -> bool {
     let (Some(one), Some(other)) = (one.downcast_ref::<T>(), other.downcast_ref::<T>()) else { return false };
     let mut one = one.clone();
     one.metadata_mut().resource_version.clone_from(&other.metadata().resource_version);

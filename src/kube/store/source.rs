@@ -23,7 +23,7 @@ pub(super) struct Source {
     pub(super) synced: bool,
     pub(super) not_served: bool,
     pub(super) trouble: Option<String>,
-    /// There was trouble since the last complete list.
+    /// There was trouble since the last complete list, or another version is read now.
     pub(super) troubled: bool,
     /// The list that is coming in.
     pub(super) incoming: Option<BTreeMap<Key, Item>>,
@@ -32,6 +32,14 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// True when the reason is new.
+    pub(super) fn suffer(&mut self, why: String) -> bool {
+        self.troubled = true;
+        let known = self.trouble.as_ref() == Some(&why);
+        self.trouble = Some(why);
+        !known
+    }
+
     pub(super) fn presence(&self) -> Presence {
         match (self.synced, self.not_served) {
             (true, _) => Presence::Synced,

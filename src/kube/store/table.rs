@@ -39,7 +39,9 @@ impl Table {
         match change {
             Change::Served(api) => {
                 source.not_served = false;
-                source.served.replace(api) != Some(api)
+                let before = source.served.replace(api);
+                source.troubled |= before.is_some_and(|before| before != api);
+                before != Some(api)
             }
             Change::NotServed => self.not_served(number),
             Change::ListStarted => {
@@ -67,10 +69,7 @@ impl Table {
                 Some(truth) => self.replace(number, truth),
                 None => false,
             },
-            Change::Trouble(why) => {
-                source.troubled = true;
-                source.trouble.replace(why).is_none()
-            }
+            Change::Trouble(why) => source.suffer(why),
             Change::Resumed => source.unconfirmed.is_none() && source.trouble.take().is_some(),
         }
     }
@@ -81,12 +80,11 @@ impl Table {
         let holds = self.entries.values().any(|entry| entry.source == number);
         let source = &mut self.sources[number];
         if holds {
-            source.troubled = true;
-            return source.trouble.replace("no longer served; the last known objects stay".into()).is_none();
+            return source.suffer("no longer served; the last known objects stay".into());
         }
-        source.trouble = None;
         source.synced = false;
-        !mem::replace(&mut source.not_served, true)
+        let healed = source.trouble.take().is_some();
+        !mem::replace(&mut source.not_served, true) || healed
     }
 
     fn list_done(&mut self, number: usize) -> bool {
@@ -96,7 +94,7 @@ impl Table {
         if incoming.is_empty() && held > 0 && (source.troubled || source.unconfirmed.is_some()) {
             let why = format!("empty list after an error; the last {held} known stay until it is confirmed");
             source.unconfirmed = Some(incoming);
-            return source.trouble.replace(why).is_none();
+            return source.suffer(why);
         }
         self.replace(number, incoming)
     }

@@ -173,3 +173,26 @@ fn objects_can_be_put_in_without_a_watch() {
     store.remove::<Namespace>(&Key::new("", "shop"));
     assert_eq!((store.list::<Namespace>().count(), store.sizes()), (0, vec![("Namespace", 0)]));
 }
+
+#[test]
+fn an_empty_list_of_another_version_waits_for_confirmation() {
+    let (mut store, source) = listed(&[service("a", "1")]);
+    let version = |version| Change::Served(ApiVersion { group: "", version });
+    store.handle(source, version("v1"));
+    list(&mut store, source, &[service("a", "1")]);
+    store.handle(source, version("v2"));
+    list(&mut store, source, &[]);
+    assert_eq!(names(&store), ["a"]);
+    store.handle(source, Change::EmptyConfirmed);
+    assert!(names(&store).is_empty());
+}
+
+#[test]
+fn what_kubectl_leaves_in_the_annotations_is_dropped() {
+    let annotations = json!({"kubectl.kubernetes.io/last-applied-configuration": "{...}", "mine": "kept"});
+    let value = json!({"metadata": {"name": "a", "annotations": annotations}});
+    let item = AnyKind::of::<Service>().read(&Service::KIND.served_by[0], value).expect("it has a name");
+    let (store, _) = listed(&[item]);
+    let kept: Vec<_> = store.list::<Service>().flat_map(|s| s.metadata.annotations.keys()).collect();
+    assert_eq!(kept, ["mine"]);
+}

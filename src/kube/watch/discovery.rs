@@ -6,11 +6,14 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::kube::objects::{ApiVersion, Kind};
+use crate::kube::words::of_error;
 
 /// What the API server serves, asked for once for all watches.
 pub(super) struct Discovery {
     client: Client,
     patience: Duration,
+    /// Groups that count as not served.
+    hidden: BTreeSet<String>,
     known: Mutex<Known>,
 }
 
@@ -23,8 +26,8 @@ struct Known {
 }
 
 impl Discovery {
-    pub(super) fn new(client: Client, patience: Duration) -> Self {
-        Self { client, patience, known: Mutex::default() }
+    pub(super) fn new(client: Client, patience: Duration, hidden: BTreeSet<String>) -> Self {
+        Self { client, patience, hidden, known: Mutex::default() }
     }
 
     /// The version to read a kind in. Answers younger than `max_age` are used again.
@@ -32,7 +35,8 @@ impl Discovery {
         let mut known = self.known.lock().await;
         if known.at.is_none_or(|at| at.elapsed() >= max_age) {
             let groups = self.ask(self.client.list_api_groups()).await?.unwrap_or_default().groups;
-            *known = Known { at: Some(Instant::now()), groups: groups.into_iter().map(|g| g.name).collect(), ..Known::default() };
+            let groups = groups.into_iter().map(|group| group.name).filter(|name| !self.hidden.contains(name)).collect();
+            *known = Known { at: Some(Instant::now()), groups, ..Known::default() };
             known.groups.insert(String::new());
         }
         let Some(group) = kind.served_by.iter().map(|api| api.group).find(|group| known.groups.contains(*group)) else { return Ok(None) };
@@ -49,10 +53,16 @@ impl Discovery {
     }
 
     /// Whether initial lists come as part of the watch (Kubernetes 1.32, where the feature is on).
-    pub(super) async fn streams_lists(&self) -> bool {
-        let Ok(Some(version)) = self.ask(self.client.apiserver_version()).await else { return false };
+    pub(super) async fn streams_lists(&self) -> Result<bool, String> {
+        let version = match timeout(self.patience, self.client.apiserver_version()).await {
+            Ok(Ok(version)) => version,
+            // Whoever may not know the version can still list.
+            Ok(Err(kube::Error::Api(_))) => return Ok(false),
+            Ok(Err(error)) => return Err(of_error(&error)),
+            Err(_) => return Err(format!("no answer within {} s", self.patience.as_secs_f32())),
+        };
         let number = |text: &str| text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().unwrap_or(0);
-        (number(&version.major), number(&version.minor)) >= (1, 32)
+        Ok((number(&version.major), number(&version.minor)) >= (1, 32))
     }
 
     async fn plurals(&self, api: &ApiVersion) -> Result<BTreeSet<String>, String> {
@@ -69,7 +79,7 @@ impl Discovery {
         match timeout(self.patience, request).await {
             Ok(Ok(answer)) => Ok(Some(answer)),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(None),
-            Ok(Err(error)) => Err(format!("discovery: {}", crate::kube::words::of_error(&error))),
+            Ok(Err(error)) => Err(format!("discovery: {}", of_error(&error))),
             Err(_) => Err(format!("discovery: no answer within {} s", self.patience.as_secs_f32())),
         }
     }

@@ -28,8 +28,10 @@ pub(super) struct Source {
     backoff: Backoff,
     /// Whether lists come as part of the watch; `None` until asked.
     streams_lists: Option<bool>,
+    /// The version that was read last.
+    served: Option<ApiVersion>,
     in_trouble: bool,
-    /// There was trouble since the last list that was not empty.
+    /// An empty list is not to be believed at once: there was trouble since the last one that was not empty.
     doubtful: bool,
     /// When to look again whether everything is really gone.
     confirm_at: Option<Instant>,
@@ -73,6 +75,7 @@ impl Source {
             counters,
             backoff,
             streams_lists: None,
+            served: None,
             in_trouble: false,
             doubtful: false,
             confirm_at: None,
@@ -105,6 +108,10 @@ impl Source {
     /// True when it was asked to look again.
     async fn wait_until_served(&mut self, port: &mut Port) -> Result<bool, Fault> {
         self.in_trouble = false;
+        if self.served.take().is_some() {
+            tracing::warn!(kind = self.name(), "no longer served; the last known objects stay");
+            self.doubtful = true;
+        }
         port.send(Change::NotServed).await?;
         tokio::select! {
             () = sleep(self.options.probe) => Ok(false),
@@ -115,6 +122,8 @@ impl Source {
 
     /// Lists and watches until the path is unknown or discovery is to be done again.
     async fn follow(&mut self, port: &mut Port, api: ApiVersion) -> Result<(), Fault> {
+        // Another version may hold other objects; that it has none must not look like a deletion.
+        self.doubtful |= self.served.replace(api).is_some_and(|old| old != api);
         port.send(Change::Served(api)).await?;
         let mut position = None;
         loop {
@@ -139,7 +148,7 @@ impl Source {
 
     /// One list if need be, and one watch.
     async fn step(&mut self, port: &mut Port, api: &ApiVersion, position: &mut Option<String>) -> Result<End, Fault> {
-        if position.is_none() && !self.streams().await {
+        if position.is_none() && !self.streams().await? {
             *position = Some(self.list(port, api).await?);
         }
         let began = Instant::now();
@@ -152,11 +161,14 @@ impl Source {
         Ok(end)
     }
 
-    async fn streams(&mut self) -> bool {
-        if self.streams_lists.is_none() {
-            self.streams_lists = Some(self.discovery.streams_lists().await);
+    async fn streams(&mut self) -> Result<bool, Fault> {
+        match self.streams_lists {
+            Some(known) => Ok(known),
+            None => {
+                let streams = self.discovery.streams_lists().await.map_err(Fault::Other)?;
+                Ok(*self.streams_lists.insert(streams))
+            }
         }
-        self.streams_lists == Some(true)
     }
 
     /// The whole list in pages; returns where to watch from.
