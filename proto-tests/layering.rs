@@ -46,7 +46,7 @@ const ROOMS: &[Room] = &[
     shell("config", &["wire", "policy", "session", "rib", "export"], &["serde", "serde_saphyr", "serde_json", "miette", "regex"]),
     shell(
         "kube",
-        &["config"],
+        &["config", "wire"],
         &[
             "serde",
             "serde_json",

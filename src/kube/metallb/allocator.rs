@@ -64,13 +64,23 @@ struct Entry {
     refusal: Option<Refusal>,
     /// With whom it would share changed while it held something: if that excludes others, it is this Service that loses.
     changed_claim: bool,
+    /// Addresses of the status that were taken away and told so.
+    told_lost: Vec<IpAddr>,
     told_of_old_annotation: bool,
 }
 
 impl Entry {
     fn new(facts: Facts) -> Self {
-        let (changed_claim, told_of_old_annotation) = (false, false);
-        Self { facts, held: Vec::new(), pool: None, written: None, refusal: None, changed_claim, told_of_old_annotation }
+        Self {
+            facts,
+            held: Vec::new(),
+            pool: None,
+            written: None,
+            refusal: None,
+            changed_claim: false,
+            told_lost: Vec::new(),
+            told_of_old_annotation: false,
+        }
     }
 
     /// The first to be examined is the least.
@@ -414,6 +424,7 @@ impl Allocator {
     fn assign(&mut self, key: &Key, choice: Choice) {
         let entry = self.entry(key);
         entry.held.clone_from(&choice.addresses);
+        entry.told_lost.clear();
         entry.pool = Some(choice.pool);
         let claim = entry.facts.claim.clone();
         self.book.hold(key, &claim, &choice.addresses);
@@ -445,8 +456,16 @@ impl Allocator {
         self.entry(key).refusal = Some(refusal);
     }
 
+    /// Tells it once: the status may still show the addresses when the next examination comes.
     fn lose(&mut self, key: &Key, reason: Reason) {
+        let entry = self.entry(key);
+        let lost = if entry.held.is_empty() { entry.facts.observed.clone() } else { entry.held.clone() };
+        let is_told = entry.told_lost == lost;
+        entry.told_lost = lost;
         self.forget(key);
+        if is_told {
+            return;
+        }
         let message = format!("the assigned address cannot stay: {reason}; {}", reason.remedy());
         self.outputs.push_back(Output::Event(Event::normal(key, "ClearAssignment", message)));
     }

@@ -19,7 +19,7 @@ use crate::kube::objects::{EndpointSlice, Key, Node, Service};
 use crate::wire::attr::community::Community;
 use explain::Trail;
 use ipnet::IpNet;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -138,7 +138,7 @@ pub struct Announcer {
     peers: BTreeSet<String>,
     views: BTreeMap<Key, View>,
     prefixes: BTreeMap<IpNet, BTreeSet<Key>>,
-    events: Vec<Event>,
+    events: VecDeque<Event>,
 }
 
 impl Announcer {
@@ -153,7 +153,7 @@ impl Announcer {
             peers: BTreeSet::new(),
             views: BTreeMap::new(),
             prefixes: BTreeMap::new(),
-            events: Vec::new(),
+            events: VecDeque::new(),
         }
     }
 
@@ -178,7 +178,7 @@ impl Announcer {
     }
 
     /// The latest state of a Service with all its slices; `None`: it is gone.
-    pub fn handle_service<'a>(&mut self, key: &Key, state: Option<(&Service, &mut dyn Iterator<Item = &'a EndpointSlice>)>) {
+    pub fn handle_service(&mut self, key: &Key, state: Option<(&Service, &mut dyn Iterator<Item = &EndpointSlice>)>) {
         let Some((service, slices)) = state else {
             self.forget(key);
             return;
@@ -191,7 +191,7 @@ impl Announcer {
 
     /// What is to be told, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        if self.events.is_empty() { None } else { Some(self.events.remove(0)) }
+        self.events.pop_front()
     }
 
     /// The whole state, in order of the prefixes.
@@ -232,7 +232,7 @@ impl Announcer {
         }
     }
 
-    fn facts<'a>(&self, service: &Service, slices: &mut dyn Iterator<Item = &'a EndpointSlice>) -> Facts {
+    fn facts(&self, service: &Service, slices: &mut dyn Iterator<Item = &EndpointSlice>) -> Facts {
         let usable = slices.flat_map(|slice| &slice.endpoints).filter(|endpoint| {
             let conditions = endpoint.conditions;
             endpoint.has_address && (conditions.ready != Some(false) || conditions.serving == Some(true))
@@ -278,7 +278,7 @@ impl Announcer {
         }
         if blocked.is_none() && before != Some(None) && self.routes_of(key).iter().any(|a| a.conflict) {
             let message = "advertisements of one prefix to one peer have different localPref; the highest is used".to_owned();
-            self.events.push(Event::warning(key, Reason::ConflictingAdvertisements.code(), message));
+            self.events.push_back(Event::warning(key, Reason::ConflictingAdvertisements.code(), message));
         }
     }
 
@@ -289,11 +289,11 @@ impl Announcer {
         match blocked {
             None => {
                 let message = format!("announcing from node \"{node}\" with protocol \"bgp\"");
-                self.events.push(Event::normal(key, "nodeAssigned", message));
+                self.events.push_back(Event::normal(key, "nodeAssigned", message));
             }
             Some(reason) if was_announced || (before != Some(reason) && GLOBAL.contains(&reason)) => {
                 let message = format!("not announced from node \"{node}\": {reason}; {}", reason.remedy());
-                self.events.push(Event::warning(key, "NotAnnounced", message));
+                self.events.push_back(Event::warning(key, "NotAnnounced", message));
             }
             Some(_) => {}
         }

@@ -78,8 +78,8 @@ impl Config {
     /// As [`Config::build`], for specs of any source; the complaints stay in `report`.
     pub fn check(specs: &Specs, previous: &Self, report: &mut Report) -> Self {
         let aliases = aliases(&specs.aliases, report);
-        let mut config = Self::default();
-        config.bfd_profiles = each(&specs.bfd_profiles, &previous.bfd_profiles, report, bfd_profile);
+        let bfd_profiles = each(&specs.bfd_profiles, &previous.bfd_profiles, report, bfd_profile);
+        let mut config = Self { bfd_profiles, ..Self::default() };
         pool::check_all(specs, previous, &mut config, report);
         config.advertisements =
             each(&specs.advertisements, &previous.advertisements, report, |item, report| advertisement::check(item, &aliases, report));

@@ -29,8 +29,11 @@ struct Group {
     addresses: BTreeMap<IpAddr, usize>,
     /// For a set of ports and the start of a block: below this address, every address of the group in the block has a port in
     /// common. `None`: every one has.
-    hints: BTreeMap<(Vec<(String, u16)>, IpAddr), Option<IpAddr>>,
+    hints: BTreeMap<(Ports, IpAddr), Option<IpAddr>>,
 }
+
+/// Protocol and port, sorted.
+type Ports = Vec<(String, u16)>;
 
 impl Group {
     /// Something about this address changed.
@@ -69,6 +72,11 @@ impl Book {
     /// Every held address and who holds it.
     pub fn holders(&self) -> impl Iterator<Item = (&IpAddr, &BTreeSet<Key>)> {
         self.holders.iter()
+    }
+
+    /// Who holds an address.
+    pub fn holders_of(&self, address: &IpAddr) -> impl Iterator<Item = &Key> {
+        self.holders.get(address).into_iter().flatten()
     }
 
     /// Replaces what `key` holds. The caller has made sure that it may.
@@ -120,7 +128,7 @@ impl Book {
 
     /// Whether `key` may hold the address besides those who do.
     pub fn may_hold(&self, address: &IpAddr, key: &Key, claim: &Claim) -> Result<(), Reason> {
-        let others = self.holders.get(address).into_iter().flatten().filter(|other| *other != key);
+        let others = self.holders_of(address).filter(|other| *other != key);
         for (other, _) in others.filter_map(|other| self.claims.get(other)) {
             if !claim.is_compatible(other) {
                 let both_share = claim.sharing.is_some() && other.sharing.is_some();

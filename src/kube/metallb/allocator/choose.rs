@@ -62,7 +62,7 @@ impl Search<'_> {
             Ok(Some(wish)) => self.wanted(wish),
             Ok(None) => {
                 let pools = self.candidates()?;
-                self.from_pools(&pools)
+                self.first_of(&pools)
             }
         }
     }
@@ -106,8 +106,7 @@ impl Search<'_> {
                 return Err(refuse(Reason::AddressAvoided, format!("{address} ends in .0 or .255, which the pool avoids")));
             }
             if let Err(reason) = self.book.may_hold(address, self.key, &self.facts.claim) {
-                let holders = self.book.holders().find(|(held, _)| *held == address).map(|(_, keys)| keys);
-                let names: Vec<String> = holders.into_iter().flatten().filter(|k| *k != self.key).map(Key::to_string).collect();
+                let names: Vec<String> = self.book.holders_of(address).filter(|k| *k != self.key).map(Key::to_string).collect();
                 return Err(refuse(reason, format!("{address} is used by {}", names.join(", "))));
             }
         }
@@ -134,7 +133,7 @@ impl Search<'_> {
     }
 
     /// Both families from one pool where there are two. PreferDualStack is content with less.
-    fn from_pools(&mut self, pools: &[Arc<Pool>]) -> Result<Choice, Refusal> {
+    fn first_of(&mut self, pools: &[Arc<Pool>]) -> Result<Choice, Refusal> {
         let all: Vec<Family> = self.facts.families.iter().copied().collect();
         if let Some(choice) = pools.iter().find_map(|pool| self.all_of(pool, &all)) {
             return Ok(choice);

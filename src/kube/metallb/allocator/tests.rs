@@ -322,7 +322,8 @@ fn a_pool_that_is_broken_or_missing_at_the_start_costs_nobody_an_address() {
     world.put(held);
     world.configure(Config::default());
     assert_eq!(world.has("a"), "");
-    assert!(world.events().iter().any(|event| event.starts_with("Normal ClearAssignment")));
+    let told = world.events().iter().filter(|event| event.starts_with("Normal ClearAssignment")).count();
+    assert_eq!(told, 1, "a loss is told once");
 }
 
 #[test]
