@@ -12,7 +12,7 @@ struct Machine;
 
 impl Host for Machine {
     fn secret(&self, _source: &SecretSource) -> Result<Vec<u8>, String> {
-        Err("none".to_owned())
+        Ok(b"from the map".to_vec())
     }
 
     fn router_id(&self) -> Option<Ipv4Addr> {
@@ -84,6 +84,19 @@ fn every_peer_gets_what_is_announced_to_it_and_gives_nothing() {
             assert!(matches!(peer.session.export.apply(learned), Outcome::Reject(_)), "routes of others are not passed on");
         }
     }
+}
+
+#[test]
+fn passwords_are_found_by_the_name_of_the_object() {
+    let spec = json!({ "myASN": 64500, "peerASN": 64501, "peerAddress": "10.9.0.1", "password": "s3cret" });
+    let peers = vec![Arc::new(serde_json::from_value(json!({ "metadata": { "namespace": "m", "name": "a" }, "spec": spec })).unwrap())];
+    let config = Config::build(&Objects { peers, ..Objects::default() }, &Config::default());
+    let lowered = Lowering::default().lower(&config, &Labels::new(), &[], &Surroundings::default());
+    assert_eq!(lowered.secrets["BGPPeer m/a"].expose(), b"s3cret");
+    assert!(!format!("{lowered:?}").contains("s3cret"), "secrets are not printed");
+    let plan = check(File::default(), &[lowered.input], &Machine).unwrap();
+    let password = plan.peers.values().next().unwrap().session.password.clone().unwrap();
+    assert_eq!((password.source, password.value.expose()), (SecretSource::Secret("BGPPeer m/a".to_owned()), &b"from the map"[..]));
 }
 
 #[test]
