@@ -27,8 +27,8 @@ use std::sync::Arc;
 pub struct Surroundings {
     /// Whether sessions can be watched by BFD.
     pub bfd: bool,
-    /// Addresses of neighbors that are configured elsewhere: one session carries everything, with the settings from there.
-    pub neighbors: BTreeSet<IpAddr>,
+    /// Neighbors that are configured elsewhere, with their names: one session carries everything, with the settings from there.
+    pub neighbors: BTreeMap<IpAddr, String>,
     /// The BGP identifier, where the file sets it.
     pub router_id: Option<Ipv4Addr>,
     /// How many tags there are for classes. Classes beyond are told apart by their prefixes, which works but costs more.
@@ -88,6 +88,7 @@ impl Lowering {
             let name = format!("{EXPORT}{}", peer.name);
             policies.insert(name.clone(), self.export_rules(&peer.name, &prefixes));
             let mut neighbor = neighbor(peer);
+            neighbor.name = Some(free_name(&peer.name, around));
             neighbor.import = Some(List(vec![IMPORT.to_owned()]));
             neighbor.export = Some(List(vec![name]));
             if let Some(password) = &peer.password {
@@ -175,7 +176,7 @@ fn sessions(config: &Config, labels: &Labels, around: &Surroundings, report: &mu
     let mut peers: Vec<Arc<Peer>> = Vec::new();
     let mut id = around.router_id;
     for peer in config.peers.values().filter(|peer| peer.nodes.any_or_empty(labels)) {
-        if around.neighbors.contains(&peer.address) {
+        if around.neighbors.contains_key(&peer.address) {
             let message = format!("{} is a neighbor by other configuration, whose session settings and policies count", peer.address);
             report.warn(&peer.source, "peerAddress", Fault::Duplicate, (message, "remove one of the two"));
             continue;
@@ -194,6 +195,12 @@ fn sessions(config: &Config, labels: &Labels, around: &Surroundings, report: &mu
         peers.push(peer.clone());
     }
     peers
+}
+
+/// The name of the object, unless commands or another neighbor have it.
+fn free_name(name: &str, around: &Surroundings) -> String {
+    let taken = RESERVED.contains(&name) || around.neighbors.values().any(|other| other == name);
+    if taken { format!("metallb-{name}") } else { name.to_owned() }
 }
 
 /// Who we are by these peers, where the file does not say: the first that says something counts.
@@ -299,6 +306,8 @@ fn tag_name(tag: usize) -> String {
     format!("~metallb/{tag:02}")
 }
 
+/// Words that commands take in the place of a neighbor.
+const RESERVED: [&str; 2] = ["all", "group"];
 const ORIGIN: &str = "MetalLB objects";
 const IMPORT: &str = "metallb/import";
 const EXPORT: &str = "metallb/export/";
