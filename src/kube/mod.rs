@@ -12,6 +12,7 @@
 pub mod calico;
 #[cfg(feature = "kube")]
 pub mod client;
+pub mod metallb;
 pub mod objects;
 pub mod selection;
 pub mod store;

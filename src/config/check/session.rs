@@ -418,8 +418,7 @@ impl Checker<'_> {
         let source = match (&written.file, &written.env, &written.secret) {
             (Some(path), None, None) => SecretSource::File(path.clone()),
             (None, Some(name), None) => SecretSource::Env(name.clone()),
-            // Refused as not supported yet.
-            (None, None, Some(_)) => return None,
+            (None, None, Some(name)) => SecretSource::Secret(name.clone()),
             _ => {
                 self.complain(&at, "say where the key is: exactly one of file, env, secret");
                 return None;

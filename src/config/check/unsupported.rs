@@ -29,14 +29,13 @@ const FILE_ROWS: [Row<File>; 8] = [
     },
 ];
 
-const SESSION_ROWS: [Row<Session>; 4] = [
+const SESSION_ROWS: [Row<Session>; 3] = [
     Row { path: &["interface"], is_used: |s| s.interface.is_some() },
     Row { path: &["bfd"], is_used: |s| s.bfd.is_some() },
     Row {
         path: &["longLivedGracefulRestart"],
         is_used: |s| s.long_lived_graceful_restart.as_ref().and_then(|l| l.time).is_some_and(|t| t.0 > Duration::ZERO),
     },
-    Row { path: &["password", "secret"], is_used: |s| s.password.as_ref().is_some_and(|p| p.secret.is_some()) },
 ];
 
 impl Checker<'_> {

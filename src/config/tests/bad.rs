@@ -169,7 +169,7 @@ neighbors:
 router: { asn: 64512 }
 neighbors:
   - { interface: eth0, asn: external }
-  - { address: 10.0.0.2, asn: 1, longLivedGracefulRestart: { time: 1h }, password: { secret: tor } }
+  - { address: 10.0.0.2, asn: 1, longLivedGracefulRestart: { time: 1h } }
   - { address: 10.0.0.3, asn: 1, bfd: fast }
 bfd: { profiles: { fast: { transmit: 300ms } } }
 vips: { pools: [{ name: a }] }

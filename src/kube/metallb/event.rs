@@ -1,0 +1,31 @@
+//! What is told to the user as an Event on an object.
+
+use super::complaint::ObjectRef;
+use crate::kube::objects::Key;
+use serde::Serialize;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub enum EventType {
+    Normal,
+    Warning,
+}
+
+/// One Event; the writer adds times and merges repetitions.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Event {
+    pub object: ObjectRef,
+    #[serde(rename = "type")]
+    pub kind: EventType,
+    pub reason: &'static str,
+    pub message: String,
+}
+
+impl Event {
+    pub fn normal(service: &Key, reason: &'static str, message: String) -> Self {
+        Self { object: ObjectRef::new("Service", service.clone()), kind: EventType::Normal, reason, message }
+    }
+
+    pub fn warning(service: &Key, reason: &'static str, message: String) -> Self {
+        Self { kind: EventType::Warning, ..Self::normal(service, reason, message) }
+    }
+}
