@@ -22,7 +22,7 @@ pub use import::{Origin, import};
 pub use listener::{Acceptor, Keys, Listener};
 pub use member::{GroupView, Member, Progress, write};
 pub use message::{
-    Command, FromShard, Item, Joined, Leave, LimitAction, MaxPrefixes, PeerConfig, PeerIds, PeerSnapshot, RangeConfig, Rules, Up,
+    Command, Faults, FromShard, Item, Joined, Leave, LimitAction, MaxPrefixes, PeerConfig, PeerIds, PeerSnapshot, RangeConfig, Rules, Up,
 };
 pub use shard::{Links, PeerChange, PeerEvent, ShardHandle};
 pub use sockopt::MAX_MD5_KEY;

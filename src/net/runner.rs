@@ -3,7 +3,7 @@
 use super::cell::{Cell, Dial, FORGET_AFTER};
 use super::connect;
 use super::member::{GroupView, Member};
-use super::message::{FromShard, Joined, Leave, PeerConfig, PeerSnapshot, Rules};
+use super::message::{Faults, FromShard, Joined, Leave, PeerConfig, PeerSnapshot, Rules};
 use super::shard::{Shard, now};
 use crate::export::Journal;
 use crate::session::{ConnId, Direction, Peer, PeerParams, StopReason};
@@ -74,7 +74,9 @@ impl Runner {
                 dial: Dial::No,
                 removed: false,
                 forget_at,
-                update_errors: 0,
+                faults: Faults::default(),
+                blocked_since: None,
+                blocked_for: Duration::ZERO,
                 bytes_sent: 0,
                 bytes_received: 0,
             }),

@@ -39,7 +39,7 @@ pub enum RibCommand {
     },
 }
 
-/// The tables and what hangs on them; [`RibCommand::Inspect`] sees it whole.
+/// The tables and what hangs on them; [`super::Handle::inspect`] sees it whole.
 pub struct RibState {
     pub rib: Rib,
     pub groups: Groups,
