@@ -229,6 +229,16 @@ pub enum FromShard {
     },
 }
 
+impl FromShard {
+    /// How many prefixes it is about, for bounds.
+    pub fn weight(&self) -> u32 {
+        match self {
+            Self::Routes { items, .. } => u32::try_from(items.iter().map(Item::weight).sum::<usize>()).unwrap_or(u32::MAX),
+            _ => 0,
+        }
+    }
+}
+
 /// A session is established.
 pub struct Up {
     pub peer: PeerId,

@@ -9,6 +9,7 @@ mod cell;
 mod conn;
 mod connect;
 mod import;
+mod inlet;
 mod listener;
 mod member;
 mod message;
@@ -19,6 +20,7 @@ mod sockopt;
 pub use conn::{Conn, Stream};
 pub use connect::{Password, SocketOptions, Ttl};
 pub use import::{Origin, import};
+pub use inlet::{Inlet, Outlet, inlet};
 pub use listener::{Acceptor, Keys, Listener};
 pub use member::{GroupView, Member, Progress, write};
 pub use message::{
