@@ -43,11 +43,16 @@ fn cluster(net: &Net, server: &ApiServer) {
 
 /// The reflector, which knows nothing but the way to the API server.
 fn reflector(net: &Net, server: &ApiServer, more: &str) -> Daemon {
+    follower(net, server, "nodeName: rr, roles: [reflector]", more)
+}
+
+/// A daemon that follows the cluster.
+fn follower(net: &Net, server: &ApiServer, role: &str, more: &str) -> Daemon {
     let kubeconfig = net.directory.path().join("kubeconfig");
     server.write_kubeconfig(&kubeconfig).unwrap();
     let (ip, socket, http) = (net.ip(RR), net.socket(RR), net.http());
     let config = format!(
-        "kubernetes: {{ enabled: true, kubeconfig: {}, nodeName: rr, roles: [reflector] }}\n\
+        "kubernetes: {{ enabled: true, kubeconfig: {}, {role} }}\n\
          api: {{ socket: {} }}\nmetrics: {{ listen: \"{ip}:{http}\" }}\n{more}",
         kubeconfig.display(),
         socket.display()
@@ -57,7 +62,12 @@ fn reflector(net: &Net, server: &ApiServer, more: &str) -> Daemon {
 
 /// A node that knows nothing of the cluster: it speaks to the reflector as its file says, and has a block and something else to tell.
 fn client(net: &Net, host: u8) -> Daemon {
-    let neighbors = net.neighbor("rr", host, RR, "asn: internal");
+    peer_of(net, host, &net.ip(RR))
+}
+
+fn peer_of(net: &Net, host: u8, address: &str) -> Daemon {
+    let neighbors =
+        net.neighbor("rr", host, RR, "asn: internal").replace(&format!("address: {},", net.ip(RR)), &format!("address: {address},"));
     let networks =
         format!("{{ prefix: {}, nextHop: 10.1.1.{host} }}, {{ prefix: 198.51.{host}.0/24, nextHop: 10.1.1.{host} }}", block(host));
     net.start(host, &net.config(host, 64512, &neighbors, &Net::originate(&networks)))
@@ -67,8 +77,10 @@ fn block(host: u8) -> String {
     format!("10.244.{host}.0/26")
 }
 
+/// Names in order. A session that is just being made has none yet.
 fn names(daemon: &Daemon) -> Vec<String> {
-    let mut names: Vec<_> = daemon.items("show neighbors").iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect();
+    let mut names: Vec<_> =
+        daemon.items("show neighbors").iter().map(|row| row["name"].as_str().unwrap_or("(none yet)").to_owned()).collect();
     names.sort();
     names
 }
@@ -218,4 +230,70 @@ async fn what_cannot_be_put_in_force_leaves_what_is() {
     assert!(is_ready(&rr));
     server.delete("v1/Node", "", "n3");
     eventually("it is good again", || rr.metric("kubgp_config_stale 0").then_some(()));
+}
+
+fn metallb(kind: &str, version: &str, name: &str, spec: Value) -> Value {
+    json!({"apiVersion": format!("metallb.io/{version}"), "kind": kind, "metadata": {"namespace": "default", "name": name}, "spec": spec})
+}
+
+fn service(name: &str, address: &str) -> Value {
+    let status = json!({"loadBalancer": {"ingress": [{"ip": address}]}});
+    let spec = json!({"type": "LoadBalancer", "clusterIP": "10.96.0.7", "externalTrafficPolicy": "Local"});
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": name}, "spec": spec, "status": status})
+}
+
+fn slice(service: &str, node: Option<&str>) -> Value {
+    let endpoints: Vec<_> =
+        node.iter().map(|node| json!({"addresses": ["10.244.0.9"], "nodeName": node, "conditions": {"ready": true}})).collect();
+    let metadata = json!({"namespace": "shop", "name": service, "labels": {"kubernetes.io/service-name": service}});
+    json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata, "addressType": "IPv4", "endpoints": endpoints})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn addresses_of_services_go_to_the_peers_of_metallb_objects_while_there_are_endpoints() {
+    // Both ends are on one machine, so that the next hop is of no use to the peer: what counts here is what it hears.
+    const HEARD: &str = "show rib in";
+    let net = Net::new(106);
+    // An address on loopback is no next hop for others.
+    let Some(own) = kubgp::speaker::local_host().await.first_ipv4 else {
+        println!("SKIP: this machine has no IPv4 address but those on loopback");
+        return;
+    };
+    let server = ApiServer::start().await.unwrap();
+    server.put(node(&net, "n1", RR, Value::Null));
+    server.put(metallb("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]})));
+    let advertisement = json!({"ipAddressPools": ["public"], "communities": ["64512:7"], "localPref": 300});
+    server.put(metallb("BGPAdvertisement", "v1beta1", "all", advertisement));
+    // The peer listens where it is said to, and our end is one that it knows.
+    let peer = json!({"myASN": 64512, "peerASN": 64512, "peerAddress": net.ip(CLIENT), "peerPort": net.port, "sourceAddress": own,
+        "bfdProfile": "fast"});
+    server.put(metallb("BGPPeer", "v1beta2", "tor", peer));
+    server.put(metallb("BFDProfile", "v1beta1", "fast", json!({})));
+    server.put(service("web", "203.0.113.5"));
+    server.put(service("mail", "203.0.113.6"));
+    server.put(slice("web", Some("n1")));
+    server.put(slice("mail", Some("n2")));
+    let identity = format!("router: {{ id: 10.0.0.9 }}\nlisten: [{{ address: {own}, port: {} }}]\n", net.port);
+    let speaker = follower(&net, &server, "nodeName: n1, roles: [vip]", &identity);
+    let tor = peer_of(&net, CLIENT, &own.to_string());
+    tor.established("rr");
+    tor.has(HEARD, "203.0.113.5/32");
+    let routes = tor.items(HEARD);
+    let route = routes.iter().find(|r| r["prefix"] == "203.0.113.5/32").unwrap();
+    assert_eq!((&route["localPref"], &route["communities"]), (&json!(300), &json!(["64512:7"])), "{route}");
+    let theirs = |daemon: &Daemon| daemon.prefixes(HEARD).iter().filter(|p| p.starts_with("203.0.113.")).count();
+    assert_eq!(theirs(&tor), 1, "the endpoint of the other Service is elsewhere");
+    assert!(!speaker.prefixes("show rib").iter().any(|p| p.starts_with("198.51.")), "nothing comes in from such a peer");
+    assert!(is_ready(&speaker));
+    let config = speaker.ok("show config");
+    assert!(config.contains("# warning: BGPPeer default/tor: spec.bfdProfile: BFD is not available"), "{config}");
+
+    let since = speaker.neighbor("tor")["stateSince"].clone();
+    server.put(slice("mail", Some("n1")));
+    tor.has(HEARD, "203.0.113.6/32");
+    server.put(slice("web", None));
+    tor.lacks(HEARD, "203.0.113.5/32");
+    server.delete("v1/Service", "shop", "mail");
+    tor.lacks(HEARD, "203.0.113.6/32");
+    assert_eq!(speaker.neighbor("tor")["stateSince"], since, "the session saw nothing of it");
 }

@@ -81,7 +81,7 @@ fn kubernetes(plan: &KubernetesPlan) -> file::Kubernetes {
         node_name: Some(plan.node_name.clone()),
         namespace: plan.namespace.clone(),
         roles: Some(plan.roles.clone()),
-        load_balancer_class: None,
+        load_balancer_class: plan.load_balancer_class.clone(),
     }
 }
 

@@ -8,11 +8,13 @@
 //!
 //! Must never know: sessions, the RIB, how answers are printed.
 
-#[cfg(feature = "kube")]
-mod reflector;
 mod state;
 #[cfg(feature = "kube")]
 mod task;
+#[cfg(feature = "kube")]
+mod translate;
+#[cfg(feature = "kube")]
+mod vip;
 
 pub use crate::kube::calico::{Report, Severity};
 pub use state::{Figures, State, View};

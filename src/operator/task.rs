@@ -1,9 +1,9 @@
 //! The task: follows the running configuration, and for it the API server.
 
-use super::reflector;
 use super::state::State;
+use super::translate::{Translated, Translator};
 use crate::config::plan::{KubernetesPlan, Plan};
-use crate::kube::calico::{Hold, Output, Report, Severity};
+use crate::kube::calico::{Hold, Report, Severity};
 use crate::kube::client::{Connection, Error};
 use crate::kube::store::Store;
 use crate::kube::watch::{Options, Watch};
@@ -65,9 +65,9 @@ impl Operator {
     /// Follows a cluster; ends only with the speaker.
     async fn serve(&mut self, plan: &KubernetesPlan) {
         self.tell(|state| state.is_enabled = true);
-        let (connection, mut watch) = loop {
+        let (connection, mut translator, mut watch) = loop {
             match connect(plan).await {
-                Ok(both) => break both,
+                Ok(all) => break all,
                 Err(e) => {
                     let reason = e.to_string();
                     error!(reason, "the API server cannot be asked");
@@ -76,15 +76,15 @@ impl Operator {
                 }
             }
         };
-        let namespace = namespace(plan, &connection).to_owned();
         info!(server = connection.server(), node = plan.node_name, "following the cluster");
         let counters = watch.counters();
         self.tell(|state| state.counters = Some(counters));
         let (mut status, mut running) = (watch.status(), self.speaker.watch_running());
         loop {
             let now = status.borrow_and_update().clone();
-            let hold = if now.synced { self.take(plan, &namespace, watch.store()).await.err() } else { None };
+            let hold = if now.synced { self.take(&mut translator, watch.store()).await.err() } else { None };
             let reason = now.reason.or_else(|| hold.map(|hold| say(hold, plan))).or_else(|| self.refusal.clone());
+            let reason = reason.or_else(|| (!self.speaker.running().plan.router.is_known()).then(|| NO_ROUTER.to_owned()));
             self.tell(|state| (state.is_connected, state.reason) = (now.connected, reason));
             tokio::select! {
                 () = watch.changed() => {}
@@ -107,11 +107,12 @@ impl Operator {
     }
 
     /// Puts in force what the objects say, if that differs from what the speaker was told.
-    async fn take(&mut self, plan: &KubernetesPlan, namespace: &str, store: &Store) -> Result<(), Hold> {
-        let output = reflector::translate(plan, namespace, store)?;
-        let reports = [output.reports.clone(), malformed(store), self.overruled(&output)].concat();
+    async fn take(&mut self, translator: &mut Translator, store: &Store) -> Result<(), Hold> {
+        let translated = translator.translate(store)?;
+        let overruled = self.overruled(&translated);
+        let Translated { inputs, reports, .. } = translated;
+        let reports = [reports, malformed(store), overruled].concat();
         self.report(reports);
-        let inputs = Inputs { fragments: vec![output.input], secrets: output.secrets };
         if self.told.as_ref() != Some(&inputs) {
             self.put_in_force(inputs).await;
         }
@@ -133,13 +134,13 @@ impl Operator {
     }
 
     /// Neighbors of the objects that the file has too: its settings count.
-    fn overruled(&self, output: &Output) -> Vec<Report> {
+    fn overruled(&self, translated: &Translated) -> Vec<Report> {
         let running = self.speaker.running();
         let in_force: &Plan = &running.plan;
-        let neighbors = output.sessions.iter().filter_map(|session| {
-            let peer = in_force.peers.get(&session.address).filter(|peer| peer.name != session.name)?;
-            let message = format!("{} is neighbor {} of the configuration file, whose settings count", session.address, peer.name);
-            let object = session.object.as_deref().unwrap_or("mesh");
+        let neighbors = translated.sessions.iter().filter_map(|(address, (name, object))| {
+            let peer = in_force.peers.get(address).filter(|peer| peer.name != *name)?;
+            let message = format!("{address} is neighbor {} of the configuration file, whose settings count", peer.name);
+            let object = object.as_deref().unwrap_or("mesh");
             Some(Report::warning("BGPPeer", object, "spec", message))
         });
         neighbors.collect()
@@ -164,15 +165,11 @@ impl Operator {
     }
 }
 
-async fn connect(plan: &KubernetesPlan) -> Result<(Connection, Watch), Error> {
+async fn connect(plan: &KubernetesPlan) -> Result<(Connection, Translator, Watch), Error> {
     let connection = Connection::read(plan.kubeconfig.as_deref()).await?;
-    let selections = reflector::selections(plan, namespace(plan, &connection));
-    let watch = Watch::start(&connection.client()?, &selections, Options::default());
-    Ok((connection, watch))
-}
-
-fn namespace<'a>(plan: &'a KubernetesPlan, connection: &'a Connection) -> &'a str {
-    plan.namespace.as_deref().unwrap_or_else(|| connection.namespace())
+    let translator = Translator::new(plan, plan.namespace.as_deref().unwrap_or_else(|| connection.namespace()));
+    let watch = Watch::start(&connection.client()?, &translator.selections(), Options::default());
+    Ok((connection, translator, watch))
 }
 
 fn say(hold: Hold, plan: &KubernetesPlan) -> String {
@@ -188,5 +185,6 @@ fn malformed(store: &Store) -> Vec<Report> {
     store.malformed().into_iter().map(report).collect()
 }
 
+const NO_ROUTER: &str = "neither the file nor an object says which AS number is ours, so there are no sessions";
 /// How often files are read again that lead to no API server.
 const RETRY: Duration = Duration::from_secs(5);

@@ -63,7 +63,8 @@ fn roles(plan: &Plan) -> Vec<String> {
     let mut sessions = plan.peers.values().map(|p| &p.session).chain(plan.dynamic.values().map(|d| &d.session));
     let reflects =
         plan.kubernetes.iter().any(|k| k.roles.contains(&KubernetesRole::Reflector)) || sessions.any(|s| s.route_reflector_client);
-    let roles = [(reflects, "reflector"), (!plan.networks.is_empty(), "vip"), (plan.fib.install != Install::None, "node")];
+    let announces = plan.kubernetes.iter().any(|k| k.roles.contains(&KubernetesRole::Vip)) || !plan.networks.is_empty();
+    let roles = [(reflects, "reflector"), (announces, "vip"), (plan.fib.install != Install::None, "node")];
     roles.into_iter().filter(|(is, _)| *is).map(|(_, role)| role.to_owned()).collect()
 }
 

@@ -27,17 +27,22 @@ impl Checker<'_> {
             roles.push(role);
         }
         if roles.is_empty() {
-            self.complain(&place.key("roles"), "a role is required: reflector");
+            self.complain(&place.key("roles"), "at least one role is required: vip, reflector");
         }
         let node_name = written.node_name.or_else(|| self.host.node_name());
         if node_name.is_none() {
             let message = format!("the name of our Node is required; write it, or set the environment variable {NODE_NAME}");
             self.complain(&place.key("nodeName"), message);
         }
-        let (kubeconfig, namespace) = (written.kubeconfig, written.namespace);
-        Some(KubernetesPlan { kubeconfig, node_name: node_name.unwrap_or_default(), namespace, roles })
+        Some(KubernetesPlan {
+            kubeconfig: written.kubeconfig,
+            node_name: node_name.unwrap_or_default(),
+            namespace: written.namespace,
+            load_balancer_class: written.load_balancer_class,
+            roles,
+        })
     }
 }
 
 /// What works.
-const SUPPORTED: [KubernetesRole; 1] = [KubernetesRole::Reflector];
+const SUPPORTED: [KubernetesRole; 2] = [KubernetesRole::Vip, KubernetesRole::Reflector];
