@@ -21,6 +21,8 @@ pub mod kube;
 
 pub mod speaker;
 
+pub mod operator;
+
 pub mod metrics;
 
 pub mod api;

@@ -3,6 +3,7 @@
 use clap::Parser;
 use kubgp::api::live::{Daemon, Serving};
 use kubgp::config::{self, Plan};
+use kubgp::operator;
 use kubgp::speaker::{self, Reload, logging};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -58,7 +59,7 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(signals)?;
     let speaker = speaker::start(arguments.config, (plan, text)).await.map_err(|e| e.to_string())?;
-    let serving = Serving::start(Daemon::new(speaker.clone(), levels));
+    let serving = Serving::start(Daemon::new(speaker.clone(), levels, operator::start(speaker.clone())));
     info!(version = env!("CARGO_PKG_VERSION"), "running");
     loop {
         tokio::select! {

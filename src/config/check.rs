@@ -1,5 +1,6 @@
 //! From what people wrote to what runs. Goes through everything and collects complaints; a Plan comes out only when there are none.
 
+mod kubernetes;
 mod network;
 mod policy;
 mod session;
@@ -33,6 +34,11 @@ pub trait Host {
 
     /// The address that `router.id: auto` stands for.
     fn router_id(&self) -> Option<Ipv4Addr>;
+
+    /// The name of our Node, where the environment tells it.
+    fn node_name(&self) -> Option<String> {
+        None
+    }
 }
 
 /// This machine: secrets from files and the environment.
@@ -57,12 +63,18 @@ impl Host for LocalHost {
                 Some(value) => Ok(std::os::unix::ffi::OsStringExt::into_vec(value)),
                 None => Err(format!("environment variable {name} is not set")),
             },
-            SecretSource::Secret(name) => Err(format!("Secret {name} can only be read on Kubernetes")),
+            SecretSource::Secret(name) => {
+                Err(format!("no Secret {name} is known; only passwords that objects of a cluster name are read from Secrets"))
+            }
         }
     }
 
     fn router_id(&self) -> Option<Ipv4Addr> {
         self.first_ipv4
+    }
+
+    fn node_name(&self) -> Option<String> {
+        std::env::var(NODE_NAME).ok().filter(|name| !name.is_empty())
     }
 }
 
@@ -117,6 +129,8 @@ struct Checker<'a> {
     chains: policy::Chains,
     bfd_profiles: BTreeSet<String>,
     listens: bool,
+    /// The objects of a cluster may tell who we are, so it is no mistake to leave that out.
+    awaits_router: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -132,6 +146,7 @@ impl<'a> Checker<'a> {
             chains: policy::Chains::default(),
             bfd_profiles: BTreeSet::new(),
             listens: true,
+            awaits_router: false,
         }
     }
 
@@ -147,6 +162,8 @@ impl<'a> Checker<'a> {
             self.api_version(origin, file);
             self.bfd_profiles.extend(file.bfd.iter().flat_map(|bfd| &bfd.profiles).flat_map(BTreeMap::keys).cloned());
         }
+        let kubernetes = self.kubernetes(fragments);
+        self.awaits_router = kubernetes.is_some();
         let router = self.router(fragments);
         let listeners = self.listeners(fragments);
         self.listens = !listeners.is_empty();
@@ -160,7 +177,16 @@ impl<'a> Checker<'a> {
         let (api, metrics) = (self.api(fragments), self.metrics(fragments));
         let (log, drain) = (self.log(fragments), self.drain(fragments));
         let (policies, tags) = (std::mem::take(&mut self.policies), std::mem::take(&mut self.tags));
-        Some(Plan { router: router?, listeners, peers, dynamic, networks, policies, tags, fib, api, metrics, log, drain })
+        let waiting = router.is_none() && self.awaits_router;
+        let router = if waiting { RouterPlan::unknown() } else { router? };
+        let mut plan = Plan { router, listeners, peers, dynamic, networks, policies, tags, fib, kubernetes, api, metrics, log, drain };
+        if waiting {
+            plan.listeners.clear();
+            plan.peers.clear();
+            plan.dynamic.clear();
+            plan.networks.clear();
+        }
+        Some(plan)
     }
 
     fn api_version(&mut self, origin: &Option<String>, file: &File) {
@@ -177,6 +203,7 @@ impl<'a> Checker<'a> {
                 self.complain(&Place::new(&origin, "router").key("asn"), "our own AS must be a number, 1..=4294967295");
                 None
             }
+            None if self.awaits_router => None,
             None => {
                 self.complain(
                     &place.key("asn"),
@@ -194,6 +221,7 @@ impl<'a> Checker<'a> {
         };
         let id = address.and_then(|address| RouterId::new(address.into()));
         match (address, id) {
+            (None, _) if self.awaits_router => {}
             (None, _) => {
                 self.complain(&at, "no IPv4 address to take it from on this machine; write one, any but 0.0.0.0 that is unique in your AS")
             }
@@ -333,6 +361,8 @@ fn what_section(what: &str) -> &'static str {
     }
 }
 
+/// The environment variable that names our Node; a manifest fills it from `spec.nodeName`.
+pub(super) const NODE_NAME: &str = "NODE_NAME";
 /// Port of BGP (RFC 4271 8).
 pub(super) const BGP_PORT: u16 = 179;
 /// Default of `metrics.listen`.

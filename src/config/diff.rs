@@ -1,8 +1,8 @@
 //! From the running Plan to the next one: what to do, in an order that works. An unchanged peer appears in no action.
 
 use super::plan::{
-    ApiPlan, DrainPlan, DynamicPlan, FibPlan, LogPlan, MetricsPlan, NetworkPlan, PeerKey, PeerPlan, Plan, PolicyPlan, RouterPlan,
-    SessionPlan,
+    ApiPlan, DrainPlan, DynamicPlan, FibPlan, KubernetesPlan, LogPlan, MetricsPlan, NetworkPlan, PeerKey, PeerPlan, Plan, PolicyPlan,
+    RouterPlan, SessionPlan,
 };
 use crate::wire::attr::Tags;
 use ipnet::IpNet;
@@ -36,6 +36,7 @@ pub enum Action {
     Withdraw(IpNet),
     Originate(Box<NetworkPlan>),
     Fib(FibPlan),
+    Kubernetes(Option<Box<KubernetesPlan>>),
     Api(ApiPlan),
     Metrics(MetricsPlan),
     Log(LogPlan),
@@ -68,6 +69,7 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Action> {
     let policies = || Action::Policies { policies: new.policies.clone(), tags: new.tags.clone() };
     push(old.policies != new.policies || old.tags != new.tags, &policies);
     push(old.fib != new.fib, &|| Action::Fib(new.fib.clone()));
+    push(old.kubernetes != new.kubernetes, &|| Action::Kubernetes(new.kubernetes.clone().map(Box::new)));
     push(old.api != new.api, &|| Action::Api(new.api.clone()));
     push(old.metrics != new.metrics, &|| Action::Metrics(new.metrics.clone()));
     push(old.drain != new.drain, &|| Action::Drain(new.drain.clone()));

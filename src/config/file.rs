@@ -7,8 +7,8 @@ pub use policy::{
     CommunityEdit, Match, Members, NumberRange, PrefixEntry, PrefixMap, Prepend, RouteNextHop, Rule, Set, SourceText, TagEdit,
 };
 pub use values::{
-    AddPathSend, AdminState, Asn, Compat, FamilyName, FibTable, GracefulRestartMode, Install, Ipip, LimitAction, List, LogFormat, MedText,
-    MetricsListen, NextHopMode, NextHopText, OnStop, OriginText, PeerLabel, Period, RoleName, RouterIdText, RuleAction,
+    AddPathSend, AdminState, Asn, Compat, FamilyName, FibTable, GracefulRestartMode, Install, Ipip, KubernetesRole, LimitAction, List,
+    LogFormat, MedText, MetricsListen, NextHopMode, NextHopText, OnStop, OriginText, PeerLabel, Period, RoleName, RouterIdText, RuleAction,
 };
 
 use ipnet::IpNet;
@@ -270,12 +270,16 @@ section! {
 }
 
 section! {
+    /// Access to the API of a cluster, and what we do for it.
     pub struct Kubernetes {
         enabled: bool,
+        /// Default: what a pod is given.
         kubeconfig: PathBuf,
+        /// Name of our Node. Default: the environment variable `NODE_NAME`.
         node_name: String,
+        /// Where Secrets and namespaced configuration are. Default: that of the pod, or of the kubeconfig's context.
         namespace: String,
-        roles: Vec<String>,
+        roles: Vec<KubernetesRole>,
         load_balancer_class: String,
     }
 }

@@ -24,6 +24,8 @@ pub struct Plan {
     /// Names of tags and their bits.
     pub tags: BTreeMap<String, Tags>,
     pub fib: FibPlan,
+    /// `None`: no API server is asked.
+    pub kubernetes: Option<KubernetesPlan>,
     pub api: ApiPlan,
     pub metrics: MetricsPlan,
     pub log: LogPlan,
@@ -40,6 +42,23 @@ pub struct RouterPlan {
     pub id: RouterId,
     pub cluster_id: ClusterId,
 }
+
+impl RouterPlan {
+    /// Who we are while the objects of a cluster have yet to tell: AS_TRANS (RFC 6793 9), which nobody can be. Such a Plan has no
+    /// sessions, so that this never reaches a peer.
+    pub fn unknown() -> Self {
+        let id = RouterId::new(1).expect("1 is a BGP identifier");
+        Self { asn: Asn::new(AS_TRANS).expect("23456 is an AS number"), id, cluster_id: ClusterId(id.get()) }
+    }
+
+    /// Whether it has been told who we are.
+    pub fn is_known(&self) -> bool {
+        self.asn.get() != AS_TRANS
+    }
+}
+
+/// RFC 6793 9.
+const AS_TRANS: u32 = 23456;
 
 /// One neighbor of the file.
 #[derive(Clone, Debug, PartialEq)]
@@ -229,6 +248,21 @@ pub struct FibPlan {
     pub protocol: u8,
     pub metric: u32,
     pub on_stop: file::OnStop,
+}
+
+/// Access to the API of a cluster, and what we do for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KubernetesPlan {
+    /// `None`: what a pod is given.
+    pub kubeconfig: Option<PathBuf>,
+    /// Name of our Node.
+    pub node_name: String,
+    /// `None`: that of the pod, or of the kubeconfig's context.
+    pub namespace: Option<String>,
+    /// Services of this class are ours; `None`: those without class.
+    pub load_balancer_class: Option<String>,
+    /// In the order written, each once.
+    pub roles: Vec<file::KubernetesRole>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

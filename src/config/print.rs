@@ -2,7 +2,7 @@
 
 use super::check::{API_VERSION, EBGP_TTL, IBGP_TTL};
 use super::file::{self, File, List, Neighbor, Period, Session};
-use super::plan::{AddPathSend, DynamicPlan, PeerPlan, Plan, RemoteAs, SecretSource, SessionPlan, Ttl};
+use super::plan::{AddPathSend, DynamicPlan, KubernetesPlan, PeerPlan, Plan, RemoteAs, SecretSource, SessionPlan, Ttl};
 use crate::policy::Chain;
 use crate::wire::{Family, FamilySet, Role};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ impl Plan {
             vips: None,
             fib: Some(self.fib_section()),
             bfd: None,
-            kubernetes: None,
+            kubernetes: self.kubernetes.as_ref().map(kubernetes),
             api: Some(file::Api { socket: Some(self.api.socket.clone()) }),
             metrics: Some(file::Metrics {
                 listen: Some(self.metrics.listen.map_or(file::MetricsListen::Off, file::MetricsListen::At)),
@@ -71,6 +71,17 @@ impl Plan {
             on_stop: Some(self.fib.on_stop),
             tunnels: None,
         }
+    }
+}
+
+fn kubernetes(plan: &KubernetesPlan) -> file::Kubernetes {
+    file::Kubernetes {
+        enabled: Some(true),
+        kubeconfig: plan.kubeconfig.clone(),
+        node_name: Some(plan.node_name.clone()),
+        namespace: plan.namespace.clone(),
+        roles: Some(plan.roles.clone()),
+        load_balancer_class: plan.load_balancer_class.clone(),
     }
 }
 

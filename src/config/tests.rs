@@ -2,7 +2,7 @@ use super::check::LocalHost;
 use super::plan::{AddPathSend, PeerPlan, RemoteAs, SecretSource, Ttl};
 use super::*;
 use crate::policy::{AtEnd, NEXT_HOP_SELF, Outcome, PeerKind, Reason, RouteView};
-use crate::wire::{Family, FamilySet};
+use crate::wire::{Asn, Family, FamilySet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -127,8 +127,37 @@ api: { socket: /tmp/kubgp.sock }
 metrics: { listen: off, compat: none, peerLabel: ip-port }
 log: { level: "info,kubgp::session=debug", format: json }
 drain: { gracePeriod: 5s }
-kubernetes: { enabled: false }
+kubernetes: { enabled: true, kubeconfig: /etc/kubeconfig, nodeName: n1, namespace: calico-system, roles: [reflector, vip], loadBalancerClass: kubgp.io/vip }
 "#;
+
+#[test]
+fn who_we_are_may_come_from_a_cluster() {
+    let text = "kubernetes: { enabled: true, nodeName: rr, roles: [reflector] }\nneighbors: [{ address: 10.0.0.2, asn: 1, localAsn: 2 }]\n";
+    let waiting = plan(text);
+    assert!(!waiting.router.is_known() && waiting.peers.is_empty() && waiting.listeners.is_empty(), "nobody speaks without a name");
+    let router = file::Router { asn: Some(file::Asn::Number(Asn::new(64512).unwrap())), ..file::Router::default() };
+    let objects = Input { origin: "objects".into(), file: File { router: Some(router), ..File::default() } };
+    let told = load_text("kubgp.yaml", text, &[objects], &TestHost).unwrap();
+    assert_eq!((told.router.asn.get(), told.peers.len(), told.listeners.len()), (64512, 1, 2));
+}
+
+#[test]
+fn what_the_file_says_of_a_neighbor_counts() {
+    let text = "router: { asn: 64512 }\nneighbors: [{ name: mine, address: 10.0.0.2, asn: 1 }]\n";
+    let neighbor = |name: &str, address: &str| file::Neighbor {
+        name: Some(name.into()),
+        address: Some(address.parse().unwrap()),
+        asn: Some(file::Asn::Internal),
+        ..file::Neighbor::default()
+    };
+    let neighbors = Some(vec![neighbor("theirs", "10.0.0.2"), neighbor("other", "10.0.0.3")]);
+    let objects = Input { origin: "objects".into(), file: File { neighbors, ..File::default() } };
+    let names = |plan: Plan| plan.peers.into_values().map(|p| p.name).collect::<Vec<_>>();
+    assert_eq!(names(load_text("kubgp.yaml", text, std::slice::from_ref(&objects), &TestHost).unwrap()), ["mine", "other"]);
+    // Two of the others that want one address are no matter of the file.
+    let again = Input { origin: "more objects".into(), ..objects.clone() };
+    assert!(load_text("kubgp.yaml", text, &[objects, again], &TestHost).is_err());
+}
 
 #[test]
 fn every_shipped_example_loads() {

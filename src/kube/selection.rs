@@ -4,49 +4,11 @@
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
+
+pub use crate::config::file::KubernetesRole as Role;
 
 use super::objects::{ConfigMap, EndpointSlice, Namespace, Node, Object, Secret, Service};
 use super::store::AnyKind;
-
-/// What this process does for the cluster.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Role {
-    /// Announces the addresses of Services from this node.
-    Vip,
-    /// Assigns addresses to Services.
-    Allocator,
-    /// Reflects routes between nodes.
-    Reflector,
-    /// Announces the node's own blocks and Services, and installs learned routes.
-    Node,
-}
-
-impl FromStr for Role {
-    type Err = UnknownRole;
-
-    fn from_str(word: &str) -> Result<Self, UnknownRole> {
-        match word {
-            "vip" => Ok(Self::Vip),
-            "allocator" => Ok(Self::Allocator),
-            "reflector" => Ok(Self::Reflector),
-            "node" => Ok(Self::Node),
-            _ => Err(UnknownRole(word.to_owned())),
-        }
-    }
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct UnknownRole(pub String);
-
-impl fmt::Display for UnknownRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: unknown role; use vip, allocator, reflector or node", self.0)
-    }
-}
-
-impl std::error::Error for UnknownRole {}
 
 /// One watch: a kind, and which objects of it.
 #[derive(Clone, Debug)]

@@ -15,8 +15,8 @@ mod tests;
 
 pub use process::Process;
 pub use snapshot::{
-    Build, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications, Peer, PeerFamily, PeerLabel,
-    PeerType, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
+    Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications, Peer,
+    PeerFamily, PeerLabel, PeerType, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
 };
 
 use std::collections::BTreeMap;
@@ -62,6 +62,9 @@ impl Collector for Scrape {
         if let Some(fib) = &self.0.fib {
             families.fib(fib);
         }
+        if let Some(cluster) = &self.0.cluster {
+            families.cluster(cluster);
+        }
         families.compat(&self.0);
         families.process(&self.0.process);
         families.0.into_values().collect()
@@ -82,6 +85,14 @@ impl Families {
         self.add(&name::RELOAD_SUCCESSFUL, &[], flag(snapshot.config.last_reload_successful));
         self.add(&name::RELOAD_TIMESTAMP, &[], snapshot.config.last_reload_timestamp_seconds);
         self.add(&name::CONFIG_STALE, &[], flag(snapshot.config.stale));
+    }
+
+    fn cluster(&mut self, cluster: &Cluster) {
+        self.add(&name::K8S_CONNECTED, &[], flag(cluster.connected));
+        for ClusterKind { kind, objects, watch_restarts } in &cluster.kinds {
+            self.add(&name::K8S_OBJECTS, &[("kind", kind)], *objects as f64);
+            self.add(&name::K8S_WATCH_RESTARTS, &[("kind", kind)], *watch_restarts as f64);
+        }
     }
 
     fn session(&mut self, peer: &Peer) {

@@ -64,6 +64,9 @@ metrics! {
     FIB_OPERATIONS = counter("kubgp_fib_operations_total", "Route operations of the kernel.");
     FIB_RESYNCS = counter("kubgp_fib_resyncs_total", "Complete comparisons with the kernel table by cause.");
     FIB_SYNC = histogram("kubgp_fib_sync_seconds", "Time of one batch of kernel operations.");
+    K8S_CONNECTED = gauge("kubgp_k8s_connected", "1 while every watch is in contact with the API server.");
+    K8S_OBJECTS = gauge("kubgp_k8s_objects", "Objects that are known, by kind.");
+    K8S_WATCH_RESTARTS = counter("kubgp_k8s_watch_restarts_total", "Watches and lists that failed or were cut, by kind.");
     PROCESS_CPU = counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");
     PROCESS_RESIDENT = gauge("process_resident_memory_bytes", "Resident memory size in bytes.");
     PROCESS_VIRTUAL = gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.");

@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub rib_batch: Option<HistogramData>,
     /// `None` when nothing is installed in the kernel.
     pub fib: Option<Fib>,
+    /// `None` when no cluster is followed.
+    pub cluster: Option<Cluster>,
     pub process: Process,
     pub compat: Compat,
     pub peer_label: PeerLabel,
@@ -27,6 +29,22 @@ pub struct Snapshot {
 pub struct Build {
     pub version: String,
     pub commit: String,
+}
+
+/// Access to the API server of a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// Every watch is in contact.
+    pub connected: bool,
+    pub kinds: Vec<ClusterKind>,
+}
+
+/// One kind of objects that is watched.
+#[derive(Clone, Debug)]
+pub struct ClusterKind {
+    pub kind: &'static str,
+    pub objects: u64,
+    pub watch_restarts: u64,
 }
 
 #[derive(Clone, Debug, Default)]

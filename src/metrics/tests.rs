@@ -47,6 +47,7 @@ fn snapshot() -> Snapshot {
             resyncs: vec![("overrun", 1)],
             sync_seconds: None,
         }),
+        cluster: Some(Cluster { connected: true, kinds: vec![ClusterKind { kind: "Node", objects: 3, watch_restarts: 2 }] }),
         process: Process { cpu_seconds: Some(1.5), ..Process::default() },
         ..Snapshot::default()
     }

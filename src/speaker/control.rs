@@ -2,6 +2,7 @@
 
 use super::fib_feed::FibFeed;
 use super::handle::{HandleError, Running, Shared};
+use super::inputs::{InputHost, Inputs};
 use super::listen::Listening;
 use super::restart::{self, Marker};
 use super::rib_task::RibCommand;
@@ -9,7 +10,7 @@ use super::sessions::{self, Context};
 use super::{kernel, shard_of};
 use crate::config::file::GracefulRestartMode;
 use crate::config::plan::{DynamicPlan, NetworkPlan, PeerPlan, Plan};
-use crate::config::{self, Action, diff};
+use crate::config::{self, Action, Diagnostics, diff};
 use crate::fib;
 use crate::net::{Command, Keys, Password, PeerChange, PeerEvent, PeerIds, RangeConfig};
 use crate::rib::PeerId;
@@ -27,6 +28,7 @@ use tracing::{error, info, warn};
 
 /// What the control task is asked to do.
 pub enum Order {
+    Inputs(Box<Inputs>, oneshot::Sender<Result<ReloadOutcome, HandleError>>),
     Reload(Reload, oneshot::Sender<Result<ReloadOutcome, HandleError>>),
     Confirm(oneshot::Sender<Result<ReloadOutcome, HandleError>>),
     Rollback(oneshot::Sender<Result<ReloadOutcome, HandleError>>),
@@ -83,6 +85,10 @@ pub struct Control {
     pub(super) networks: BTreeMap<IpNet, AttrSet>,
     /// The configuration to go back to, and when.
     pub(super) fallback: Option<Fallback>,
+    /// What is configured outside the file, as it was last told, be it in force or not.
+    pub(super) inputs: Inputs,
+    /// Who the neighbors are is not known before the inputs come: until then a restart of ours is not taken up.
+    pub(super) begins_later: bool,
     pub(super) addresses: Vec<(u32, IpAddr)>,
     pub(super) marker: Marker,
     /// Peers whose sessions are established, for the next life.
@@ -131,6 +137,7 @@ impl Control {
 
     async fn obey(&mut self, order: Order) {
         match order {
+            Order::Inputs(inputs, reply) => drop(reply.send(self.take_inputs(*inputs).await)),
             Order::Reload(reload, reply) => drop(reply.send(self.reload(reload).await)),
             Order::Confirm(reply) => drop(reply.send(self.confirm())),
             Order::Rollback(reply) => drop(reply.send(self.rollback().await)),
@@ -142,9 +149,9 @@ impl Control {
     /// Takes the first Plan: everything is new.
     pub async fn begin(&mut self) {
         let plan = self.plan.clone();
-        if !self.begin_restart().await {
-            // What an earlier life left in the kernel and nobody will select again.
-            self.tell_rib(RibCommand::SweepKernel).await;
+        self.begins_later = plan.kubernetes.is_some();
+        if !self.begins_later {
+            self.take_up().await;
         }
         self.scan_addresses().await;
         self.listening.set_keys(&self.keys());
@@ -155,6 +162,14 @@ impl Control {
         self.send_ranges().await;
         self.originate(plan.networks.values()).await;
         self.publish(|_| {});
+    }
+
+    /// Goes on where the former life ended, if there was one.
+    async fn take_up(&mut self) {
+        if !self.begin_restart().await {
+            // What an earlier life left in the kernel and nobody will select again.
+            self.tell_rib(RibCommand::SweepKernel).await;
+        }
     }
 
     /// After a restart of ours route selection waits for the peers that were up (RFC 4724 4.1). True if it is one.
@@ -171,17 +186,11 @@ impl Control {
     }
 
     async fn reload(&mut self, reload: Reload) -> Result<ReloadOutcome, HandleError> {
-        let host = super::local_host().await;
-        let (plan, text) = match config::load(&self.shared.path, &[], &host) {
+        let host = InputHost { local: super::local_host().await, inputs: &self.inputs };
+        let (plan, text) = match config::load(&self.shared.path, &self.inputs.fragments, &host) {
             Ok(loaded) => loaded,
-            Err(diagnostics) => {
-                if !reload.dry_run {
-                    error!(path = %self.shared.path.display(), complaints = diagnostics.complaints.len(), "the new configuration is not good; the running one stays");
-                    let failure = Some(Arc::new(diagnostics.clone()));
-                    self.publish(|running| running.last_failure = failure);
-                }
-                return Err(HandleError::Config(Box::new(diagnostics)));
-            }
+            Err(diagnostics) if reload.dry_run => return Err(HandleError::Config(Box::new(diagnostics))),
+            Err(diagnostics) => return Err(self.refuse(diagnostics)),
         };
         let actions = diff(&self.plan, &plan);
         if reload.dry_run {
@@ -194,6 +203,38 @@ impl Control {
         Ok(self.outcome(actions))
     }
 
+    /// Takes other inputs to the file as it was loaded.
+    async fn take_inputs(&mut self, inputs: Inputs) -> Result<ReloadOutcome, HandleError> {
+        self.inputs = inputs;
+        let plan = self.check(&self.text).await.map_err(|diagnostics| self.refuse(diagnostics))?;
+        let begins = std::mem::take(&mut self.begins_later);
+        if begins {
+            self.plan = plan.clone();
+            self.take_up().await;
+        }
+        let running = Arc::clone(&self.running.borrow());
+        let actions = diff(&running.plan, &plan);
+        if !actions.is_empty() || running.last_failure.is_some() {
+            self.apply(plan, Arc::clone(&self.text), &actions).await;
+        }
+        Ok(self.outcome(actions))
+    }
+
+    /// A text as the configuration file, with the inputs as they are now.
+    async fn check(&self, text: &str) -> Result<Plan, Diagnostics> {
+        let host = InputHost { local: super::local_host().await, inputs: &self.inputs };
+        let name = self.shared.path.display().to_string();
+        config::load_text(&name, text, &self.inputs.fragments, &host)
+    }
+
+    fn refuse(&self, diagnostics: Diagnostics) -> HandleError {
+        let complaints = diagnostics.complaints.len();
+        error!(path = %self.shared.path.display(), complaints, "the new configuration is not good; the running one stays");
+        let failure = Some(Arc::new(diagnostics.clone()));
+        self.publish(|running| running.last_failure = failure);
+        HandleError::Config(Box::new(diagnostics))
+    }
+
     fn confirm(&mut self) -> Result<ReloadOutcome, HandleError> {
         self.fallback.take().ok_or(HandleError::NothingToConfirm)?;
         self.publish(|running| running.confirm_until = None);
@@ -202,6 +243,8 @@ impl Control {
 
     async fn rollback(&mut self) -> Result<ReloadOutcome, HandleError> {
         let Fallback { plan, text, .. } = self.fallback.take().ok_or(HandleError::NothingToConfirm)?;
+        // Inputs that came meanwhile stay, where the former text bears them.
+        let plan = self.check(&text).await.unwrap_or(plan);
         let actions = diff(&self.plan, &plan);
         self.apply(plan, text, &actions).await;
         Ok(self.outcome(actions))
@@ -243,7 +286,13 @@ impl Control {
             Action::Originate(network) => self.originate([&**network]).await,
             Action::Fib(_) => self.restart_kernel().await,
             // Those who serve them follow the running configuration.
-            Action::Router(_) | Action::Policies { .. } | Action::Api(_) | Action::Metrics(_) | Action::Log(_) | Action::Drain(_) => {}
+            Action::Router(_)
+            | Action::Policies { .. }
+            | Action::Kubernetes(_)
+            | Action::Api(_)
+            | Action::Metrics(_)
+            | Action::Log(_)
+            | Action::Drain(_) => {}
         }
     }
 
@@ -374,6 +423,10 @@ impl Control {
 
     fn mark(&mut self) {
         self.mark_at = None;
+        if self.begins_later {
+            // What the former life wrote is still to be read.
+            return;
+        }
         if self.context.restart_until.is_none_or(|until| until <= super::now()) {
             self.former.clear();
         }

@@ -1,6 +1,7 @@
 //! What others may ask of the running speaker: snapshots of sessions, looks into the tables, and orders to the control task.
 
 use super::control::{NetworkChange, Order, Reload, ReloadOutcome};
+use super::inputs::Inputs;
 use super::rib_task::{RibCommand, RibState};
 use crate::config::{Diagnostics, Plan};
 use crate::fib;
@@ -170,6 +171,14 @@ impl Handle {
     /// [`HandleError::Config`] with what is wrong; nothing has changed then.
     pub async fn reload(&self, reload: Reload) -> Result<ReloadOutcome, HandleError> {
         self.order(|reply| Order::Reload(reload, reply)).await?
+    }
+
+    /// Replaces what is configured outside the file; the file stays as it was loaded.
+    ///
+    /// # Errors
+    /// [`HandleError::Config`] with what is wrong; nothing has changed then. The next reload of the file tries these inputs again.
+    pub async fn set_inputs(&self, inputs: Inputs) -> Result<ReloadOutcome, HandleError> {
+        self.order(|reply| Order::Inputs(Box::new(inputs), reply)).await?
     }
 
     /// Keeps a configuration that was loaded with a confirmation time.

@@ -12,6 +12,7 @@ mod fib_feed;
 mod grace;
 mod groups;
 mod handle;
+mod inputs;
 mod kernel;
 mod listen;
 pub mod logging;
@@ -24,6 +25,7 @@ pub use control::{NetworkChange, Reload, ReloadOutcome};
 pub use grace::{Deferral, Grace};
 pub use groups::{ForShard, Groups, Upkeep};
 pub use handle::{Handle, HandleError, Running};
+pub use inputs::Inputs;
 pub use rib_task::{Expired, Heard, Live, Overrun, RibState, Turns};
 
 use crate::config::file::Install as InstallWord;
@@ -119,6 +121,8 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String)) -> Result<Handle
         ranges: BTreeMap::new(),
         networks: BTreeMap::new(),
         fallback: None,
+        inputs: Inputs::default(),
+        begins_later: false,
         addresses: Vec::new(),
         marker: restart::Marker::new(plan.api.socket.with_extension("restart"), restart::boot_id()),
         up: BTreeSet::new(),

@@ -70,6 +70,7 @@ fn change(action: &Action, before: &Plan) -> Change {
             row(kind, format!("network {}", network.prefix))
         }
         Action::Fib(_) => row(Changed, "fib".to_owned()),
+        Action::Kubernetes(_) => row(Changed, "kubernetes".to_owned()),
         Action::Api(_) => row(Changed, "api".to_owned()),
         Action::Metrics(_) => row(Changed, "metrics".to_owned()),
         Action::Log(_) => row(Changed, "log".to_owned()),

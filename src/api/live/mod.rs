@@ -41,6 +41,7 @@ use super::types::{
     RibCount, RibEntry, RouteDetail, Summary, Trace, Version,
 };
 use crate::net::PeerSnapshot;
+use crate::operator::View;
 use crate::rib::PeerId;
 use crate::speaker::Handle;
 use crate::speaker::logging::Levels;
@@ -60,14 +61,15 @@ struct Inner {
     speaker: Handle,
     logs: Logs,
     events: Events,
+    cluster: View,
 }
 
 impl Daemon {
     /// Needs a runtime: a task that keeps the last events starts here.
-    pub fn new(speaker: Handle, levels: Levels) -> Self {
+    pub fn new(speaker: Handle, levels: Levels, cluster: View) -> Self {
         let logs = Logs::new(levels, &speaker.running().plan.log.level);
         let events = Events::follow(speaker.clone());
-        Self(Arc::new(Inner { speaker, logs, events }))
+        Self(Arc::new(Inner { speaker, logs, events, cluster }))
     }
 
     fn speaker(&self) -> &Handle {
@@ -80,6 +82,10 @@ impl Daemon {
 
     fn events(&self) -> &Events {
         &self.0.events
+    }
+
+    fn cluster(&self) -> &View {
+        &self.0.cluster
     }
 
     fn names(&self) -> Names {

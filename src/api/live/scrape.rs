@@ -12,10 +12,11 @@ use crate::config::Plan;
 use crate::config::file::{Compat as CompatWord, PeerLabel as LabelWord};
 use crate::fib;
 use crate::metrics::{
-    self, Build, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications, Peer, PeerFamily,
-    PeerLabel, PeerType, Process, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
+    self, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications,
+    Peer, PeerFamily, PeerLabel, PeerType, Process, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
 };
 use crate::net::PeerSnapshot;
+use crate::operator;
 use crate::policy::PeerKind;
 use crate::rib::PeerId;
 use crate::session::{Counters, DownClass, NotificationKey, State as SessionState};
@@ -41,6 +42,7 @@ pub(super) async fn text(daemon: &Daemon) -> Result<String, Problem> {
     };
     snapshot.peers = peers.iter().map(|p| peer(p, &running.plan, &facts, &clock)).collect();
     snapshot.fib = speaker.fib().map(|kernel| kernel_routes(&kernel.counters()));
+    snapshot.cluster = cluster(&daemon.cluster().state());
     snapshot.process = Process::read();
     snapshot.compat = match running.plan.metrics.compat {
         CompatWord::Metallb => Compat::Metallb,
@@ -52,6 +54,11 @@ pub(super) async fn text(daemon: &Daemon) -> Result<String, Problem> {
         LabelWord::IpPort => PeerLabel::IpPort,
     };
     metrics::render(snapshot).map_err(|e| Problem::failed(e.to_string()))
+}
+
+fn cluster(state: &operator::State) -> Option<Cluster> {
+    let kind = |f: operator::Figures| ClusterKind { kind: f.kind, objects: f.objects, watch_restarts: f.restarts };
+    state.is_enabled.then(|| Cluster { connected: state.is_connected, kinds: state.figures().into_iter().map(kind).collect() })
 }
 
 fn unix(time: SystemTime) -> f64 {

@@ -5,9 +5,10 @@ use super::clock::{Clock, seconds, timestamp};
 use super::neighbors::shown_family;
 use super::walk::problem;
 use crate::api::types::{Check, Config, ConfigView, FamilyMemory, Memory, NeighborCounts, Problem, Readiness, RibSize, Summary, Version};
-use crate::config::file::Install;
+use crate::config::file::{Install, KubernetesRole};
 use crate::config::{Diagnostics, Plan};
 use crate::metrics::Process;
+use crate::operator::{Report, Severity};
 use crate::session::State;
 use crate::speaker::RibState;
 use crate::wire::Family;
@@ -60,8 +61,10 @@ pub(super) fn failure(diagnostics: &Diagnostics) -> String {
 /// What the configuration makes of us.
 fn roles(plan: &Plan) -> Vec<String> {
     let mut sessions = plan.peers.values().map(|p| &p.session).chain(plan.dynamic.values().map(|d| &d.session));
-    let reflects = sessions.any(|s| s.route_reflector_client);
-    let roles = [(reflects, "reflector"), (!plan.networks.is_empty(), "vip"), (plan.fib.install != Install::None, "node")];
+    let reflects =
+        plan.kubernetes.iter().any(|k| k.roles.contains(&KubernetesRole::Reflector)) || sessions.any(|s| s.route_reflector_client);
+    let announces = plan.kubernetes.iter().any(|k| k.roles.contains(&KubernetesRole::Vip)) || !plan.networks.is_empty();
+    let roles = [(reflects, "reflector"), (announces, "vip"), (plan.fib.install != Install::None, "node")];
     roles.into_iter().filter(|(is, _)| *is).map(|(_, role)| role.to_owned()).collect()
 }
 
@@ -112,7 +115,7 @@ pub(super) fn config(daemon: &Daemon, view: ConfigView) -> Result<Config, Proble
     let running = daemon.speaker().running();
     let path = daemon.speaker().config_path();
     let text = match view {
-        ConfigView::Effective => running.plan.to_yaml(),
+        ConfigView::Effective => running.plan.to_yaml() + &remarks(daemon),
         ConfigView::Running => running.text.to_string(),
         ConfigView::Candidate => std::fs::read_to_string(path).map_err(|e| Problem::failed(format!("{}: {e}", path.display())))?,
     };
@@ -120,7 +123,20 @@ pub(super) fn config(daemon: &Daemon, view: ConfigView) -> Result<Config, Proble
     Ok(Config { view, source, text, generation: running.generation, loaded_at: timestamp(running.loaded_at) })
 }
 
-/// Ready once the tables answer and route selection is not held back any more by a restart of ours.
+/// What there is to say about objects of the cluster, as comments.
+fn remarks(daemon: &Daemon) -> String {
+    let line = |Report { severity, object, field, message }: &Report| {
+        let word = match severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let text = format!("{word}: {object}: {field}: {message}").replace('\n', " ");
+        format!("# {text}\n")
+    };
+    daemon.cluster().state().reports.iter().map(line).collect()
+}
+
+/// Ready once the tables answer, what a cluster says is in force, and route selection is not held back any more by a restart of ours.
 pub(super) async fn readiness(daemon: &Daemon) -> Result<Readiness, Problem> {
     let generation = daemon.speaker().running().generation;
     let deferred = daemon.speaker().inspect(|state| state.deferral.is_active()).await;
@@ -130,6 +146,11 @@ pub(super) async fn readiness(daemon: &Daemon) -> Result<Readiness, Problem> {
         Ok(true) => (false, "waits for the neighbors after a restart".to_owned()),
         Err(e) => (false, e.to_string()),
     };
-    let checks = vec![check("config", true, format!("generation {generation}")), check("firstSync", synced, message)];
-    Ok(Readiness { ready: synced, checks })
+    let mut checks = vec![check("config", true, format!("generation {generation}")), check("firstSync", synced, message)];
+    let cluster = daemon.cluster().state();
+    if cluster.is_enabled {
+        // An API server that goes away later takes nothing from what is in force.
+        checks.push(check("kubernetes", cluster.is_in_force, cluster.message()));
+    }
+    Ok(Readiness { ready: checks.iter().all(|check| check.ok), checks })
 }

@@ -42,12 +42,21 @@ impl Scope {
     }
 }
 
+fn addresses_of(file: &file::File) -> impl Iterator<Item = IpAddr> + '_ {
+    file.neighbors.iter().flatten().filter_map(|neighbor| neighbor.address)
+}
+
 impl Checker<'_> {
     pub(super) fn peers(&mut self, fragments: &[Fragment]) -> BTreeMap<PeerKey, PeerPlan> {
         let mut peers: BTreeMap<PeerKey, PeerPlan> = BTreeMap::new();
         let (mut addresses, mut names) = (BTreeSet::new(), BTreeSet::new());
+        let own: BTreeSet<_> = fragments.iter().filter(|(origin, _)| origin.is_none()).flat_map(|(_, f)| addresses_of(f)).collect();
         for (origin, file) in fragments {
             for (i, neighbor) in file.neighbors.iter().flatten().enumerate() {
+                // One session per address: what the file says of it counts.
+                if origin.is_some() && neighbor.address.is_some_and(|address| own.contains(&address)) {
+                    continue;
+                }
                 let place = Place::new(origin, "neighbors").index(i);
                 let session = self.neighbor(&place, neighbor);
                 let Some(address) = neighbor.address else {

@@ -100,6 +100,17 @@ words! {
     Ipip { Never = "never", Always = "always", CrossSubnet = "crossSubnet", }
     Compat { Metallb = "metallb", Frrk8s = "frrk8s", None = "none", }
     PeerLabel { Ip = "ip", IpPort = "ip-port", }
+    /// What we do for a cluster.
+    KubernetesRole {
+        /// Announces the addresses of Services from this node.
+        Vip = "vip",
+        /// Assigns addresses to Services.
+        Allocator = "allocator",
+        /// Reflects routes between nodes.
+        Reflector = "reflector",
+        /// Announces the node's own blocks and Services, and installs learned routes.
+        Node = "node",
+    }
     LogFormat { Auto = "auto", Text = "text", Json = "json", }
 }
 

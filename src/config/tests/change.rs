@@ -26,6 +26,7 @@ fn apply(mut plan: Plan, actions: Vec<Action>) -> Plan {
             Action::Metrics(metrics) => plan.metrics = metrics,
             Action::Log(log) => plan.log = log,
             Action::Drain(drain) => plan.drain = drain,
+            Action::Kubernetes(kubernetes) => plan.kubernetes = kubernetes.map(|k| *k),
         }
     }
     plan

@@ -57,9 +57,3 @@ fn overlapping_watches_become_the_narrowest_common_one() {
     all.add(Selection::of::<Secret>().metadata_only());
     assert_eq!(shown(&all), ["Secret"]);
 }
-
-#[test]
-fn an_unknown_role_is_refused_by_name() {
-    assert_eq!("vip".parse(), Ok(Role::Vip));
-    assert_eq!("speaker".parse::<Role>().unwrap_err().to_string(), "speaker: unknown role; use vip, allocator, reflector or node");
-}

@@ -1,0 +1,36 @@
+//! The objects of a cluster become configuration in force.
+//!
+//! Owns: which roles look at which objects, the way from the store through the translators to the speaker's inputs, what is told about
+//! it (readiness, reports, figures).
+//!
+//! Invariants: nothing is put in force before everything was listed once; what is in force stays while the API server is away, while a
+//! translator says that there is nothing to act on, and when a configuration is not good; the same objects change nothing.
+//!
+//! Must never know: sessions, the RIB, how answers are printed.
+
+mod state;
+#[cfg(feature = "kube")]
+mod task;
+#[cfg(feature = "kube")]
+mod translate;
+#[cfg(feature = "kube")]
+mod vip;
+
+pub use crate::kube::calico::{Report, Severity};
+pub use state::{Figures, State, View};
+
+use crate::speaker::Handle;
+
+/// Follows the cluster as the running configuration says, as long as the speaker runs. Needs a tokio runtime.
+#[cfg(feature = "kube")]
+pub fn start(speaker: Handle) -> View {
+    let (state, view) = View::new();
+    tokio::spawn(task::run(speaker, state));
+    view
+}
+
+/// Without Kubernetes in the program there is no cluster to follow.
+#[cfg(not(feature = "kube"))]
+pub fn start(_: Handle) -> View {
+    View::new().1
+}

@@ -1,0 +1,190 @@
+//! The task: follows the running configuration, and for it the API server.
+
+use super::state::State;
+use super::translate::{Translated, Translator};
+use crate::config::plan::{KubernetesPlan, Plan};
+use crate::kube::calico::{Hold, Report, Severity};
+use crate::kube::client::{Connection, Error};
+use crate::kube::store::Store;
+use crate::kube::watch::{Options, Watch};
+use crate::speaker::{Handle, HandleError, Inputs, Running};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+/// Runs as long as the speaker does. Other settings of the section `kubernetes` start it anew.
+pub async fn run(speaker: Handle, state: watch::Sender<Arc<State>>) {
+    let mut running = speaker.watch_running();
+    let mut operator = Operator { speaker, state, told: None, refusal: None };
+    loop {
+        let plan = running.borrow_and_update().plan.kubernetes.clone();
+        let work = async {
+            match &plan {
+                Some(plan) => operator.serve(plan).await,
+                None => operator.rest().await,
+            }
+            std::future::pending::<()>().await
+        };
+        tokio::select! {
+            () = work => {}
+            changed = other(&mut running, plan.as_ref()) => if !changed { return },
+        }
+    }
+}
+
+/// Waits for other settings; false when there will be none.
+async fn other(running: &mut watch::Receiver<Arc<Running>>, plan: Option<&KubernetesPlan>) -> bool {
+    while running.changed().await.is_ok() {
+        if running.borrow_and_update().plan.kubernetes.as_ref() != plan {
+            return true;
+        }
+    }
+    false
+}
+
+struct Operator {
+    speaker: Handle,
+    state: watch::Sender<Arc<State>>,
+    /// What the speaker was told last. It tries this again by itself when the file is reloaded.
+    told: Option<Inputs>,
+    /// Why that is not in force.
+    refusal: Option<String>,
+}
+
+impl Operator {
+    /// No cluster is to be followed: what came from one goes.
+    async fn rest(&mut self) {
+        self.state.send_replace(Arc::default());
+        if self.told.as_ref().is_some_and(|told| *told != Inputs::default()) {
+            self.put_in_force(Inputs::default()).await;
+        }
+    }
+
+    /// Follows a cluster; ends only with the speaker.
+    async fn serve(&mut self, plan: &KubernetesPlan) {
+        self.tell(|state| state.is_enabled = true);
+        let (connection, mut translator, mut watch) = loop {
+            match connect(plan).await {
+                Ok(all) => break all,
+                Err(e) => {
+                    let reason = e.to_string();
+                    error!(reason, "the API server cannot be asked");
+                    self.tell(|state| state.reason = Some(reason));
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        };
+        info!(server = connection.server(), node = plan.node_name, "following the cluster");
+        let counters = watch.counters();
+        self.tell(|state| state.counters = Some(counters));
+        let (mut status, mut running) = (watch.status(), self.speaker.watch_running());
+        loop {
+            let now = status.borrow_and_update().clone();
+            let hold = if now.synced { self.take(&mut translator, watch.store()).await.err() } else { None };
+            let reason = now.reason.or_else(|| hold.map(|hold| say(hold, plan))).or_else(|| self.refusal.clone());
+            let reason = reason.or_else(|| (!self.speaker.running().plan.router.is_known()).then(|| NO_ROUTER.to_owned()));
+            self.tell(|state| (state.is_connected, state.reason) = (now.connected, reason));
+            tokio::select! {
+                () = watch.changed() => {}
+                // The watch lives as long as this loop, so there is a next one.
+                _ = status.changed() => {}
+                changed = running.changed() => match changed {
+                    Ok(()) => self.notice(&running.borrow_and_update()),
+                    Err(_) => return,
+                },
+            }
+        }
+    }
+
+    /// A reload of the file may have made good what was refused.
+    fn notice(&mut self, running: &Running) {
+        if self.refusal.is_some() && running.last_failure.is_none() {
+            self.refusal = None;
+            self.tell(|state| state.is_in_force = true);
+        }
+    }
+
+    /// Puts in force what the objects say, if that differs from what the speaker was told.
+    async fn take(&mut self, translator: &mut Translator, store: &Store) -> Result<(), Hold> {
+        let translated = translator.translate(store)?;
+        let overruled = self.overruled(&translated);
+        let Translated { inputs, reports, .. } = translated;
+        let reports = [reports, malformed(store), overruled].concat();
+        self.report(reports);
+        if self.told.as_ref() != Some(&inputs) {
+            self.put_in_force(inputs).await;
+        }
+        Ok(())
+    }
+
+    async fn put_in_force(&mut self, inputs: Inputs) {
+        self.told = Some(inputs.clone());
+        self.refusal = match self.speaker.set_inputs(inputs).await {
+            Ok(_) => None,
+            Err(HandleError::Config(diagnostics)) => Some(diagnostics.complaints.first().map(ToString::to_string).unwrap_or_default()),
+            // It ends, and the process with it.
+            Err(e) => Some(e.to_string()),
+        };
+        match self.refusal.clone() {
+            None => self.tell(|state| state.is_in_force = true),
+            Some(why) => error!(why, "what the objects say cannot be put in force"),
+        }
+    }
+
+    /// Neighbors of the objects that the file has too: its settings count.
+    fn overruled(&self, translated: &Translated) -> Vec<Report> {
+        let running = self.speaker.running();
+        let in_force: &Plan = &running.plan;
+        let neighbors = translated.sessions.iter().filter_map(|(address, (name, object))| {
+            let peer = in_force.peers.get(address).filter(|peer| peer.name != *name)?;
+            let message = format!("{address} is neighbor {} of the configuration file, whose settings count", peer.name);
+            let object = object.as_deref().unwrap_or("mesh");
+            Some(Report::warning("BGPPeer", object, "spec", message))
+        });
+        neighbors.collect()
+    }
+
+    /// Logs each report once, as long as it holds.
+    fn report(&self, mut reports: Vec<Report>) {
+        reports.sort();
+        reports.dedup();
+        let before: BTreeSet<Report> = self.state.borrow().reports.iter().cloned().collect();
+        for Report { severity, object, field, message } in reports.iter().filter(|report| !before.contains(report)) {
+            match severity {
+                Severity::Error => error!(object, field, "{message}"),
+                Severity::Warning => warn!(object, field, "{message}"),
+            }
+        }
+        self.tell(|state| state.reports = reports.into());
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut State)) {
+        self.state.send_modify(|state| change(Arc::make_mut(state)));
+    }
+}
+
+async fn connect(plan: &KubernetesPlan) -> Result<(Connection, Translator, Watch), Error> {
+    let connection = Connection::read(plan.kubeconfig.as_deref()).await?;
+    let translator = Translator::new(plan, plan.namespace.as_deref().unwrap_or_else(|| connection.namespace()));
+    let watch = Watch::start(&connection.client()?, &translator.selections(), Options::default());
+    Ok((connection, translator, watch))
+}
+
+fn say(hold: Hold, plan: &KubernetesPlan) -> String {
+    match hold {
+        Hold::DatastoreNotReady => "ClusterInformation says that Calico's datastore is not ready".to_owned(),
+        Hold::NodeUnknown => format!("there is no Node {}; is kubernetes.nodeName right?", plan.node_name),
+    }
+}
+
+/// Objects that cannot be read: their last good version counts.
+fn malformed(store: &Store) -> Vec<Report> {
+    let report = |m: crate::kube::store::Malformed<'_>| Report::error(m.kind, &m.key.to_string(), "", format!("cannot be read: {}", m.why));
+    store.malformed().into_iter().map(report).collect()
+}
+
+const NO_ROUTER: &str = "neither the file nor an object says which AS number is ours, so there are no sessions";
+/// How often files are read again that lead to no API server.
+const RETRY: Duration = Duration::from_secs(5);

@@ -1,0 +1,141 @@
+//! The role `vip`: addresses of Services go to the peers that MetalLB's objects name.
+
+use super::translate::Translated;
+use crate::config::plan::KubernetesPlan;
+use crate::kube::calico::{Report, Severity};
+use crate::kube::metallb::announce::{Announcer, NodeFacts, Settings};
+use crate::kube::metallb::check;
+use crate::kube::metallb::complaint::{Complaint, Severity as Grade};
+use crate::kube::metallb::model::Config;
+use crate::kube::metallb::objects::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
+use crate::kube::metallb::peers::{Lowering, Surroundings};
+use crate::kube::objects::{ConfigMap, EndpointSlice, Key, Node, Object, Secret, Service};
+use crate::kube::selection::{LEGACY_CONFIG, Selection};
+use crate::kube::store::Store;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use tracing::info;
+
+/// The translation of one node. It remembers the last good version of each object, and what it has seen.
+pub struct Vip {
+    config: Arc<Config>,
+    announcer: Announcer,
+    lowering: Lowering,
+    /// State of the store when the configuration, and the Services, were read last.
+    read: (Option<u64>, Option<u64>),
+    services: BTreeSet<Key>,
+}
+
+impl Vip {
+    pub fn new(plan: &KubernetesPlan) -> Self {
+        let settings = Settings { class: plan.load_balancer_class.clone(), ..Settings::default() };
+        let node = NodeFacts { name: plan.node_name.clone(), ..NodeFacts::default() };
+        Self {
+            config: Arc::default(),
+            announcer: Announcer::new(settings, node),
+            lowering: Lowering::default(),
+            read: (None, None),
+            services: BTreeSet::new(),
+        }
+    }
+
+    /// MetalLB's kinds; those of the core come with the role.
+    pub fn watches(namespace: &str) -> Vec<Selection> {
+        let all = [
+            Selection::of::<IPAddressPool>(),
+            Selection::of::<BGPPeer>(),
+            Selection::of::<BGPAdvertisement>(),
+            Selection::of::<L2Advertisement>(),
+            Selection::of::<BFDProfile>(),
+            Selection::of::<Community>(),
+        ];
+        all.into_iter().map(|selection| selection.in_namespace(namespace)).collect()
+    }
+
+    /// Adds what follows to `all`; `neighbors` are there by other objects.
+    pub fn translate(&mut self, store: &Store, node: &Node, neighbors: BTreeMap<IpAddr, String>, all: &mut Translated) {
+        self.configure(store);
+        self.announcer.handle_node(NodeFacts::from(node));
+        self.look_at_services(store);
+        while let Some(event) = self.announcer.poll_event() {
+            info!(service = %event.object.key, reason = event.reason, "{}", event.message);
+        }
+        let announcements: Vec<_> = self.announcer.announcements().collect();
+        let around = Surroundings { bfd: false, neighbors, router_id: None, tags: TAGS };
+        let lowered = self.lowering.lower(&self.config, &node.metadata.labels, &announcements, &around);
+        all.inputs.fragments.push(lowered.input);
+        all.inputs.secrets.extend(lowered.secrets);
+        all.reports.extend(self.config.complaints.iter().chain(&lowered.complaints).map(report));
+    }
+
+    fn configure(&mut self, store: &Store) {
+        let generations = [
+            store.generation_of::<IPAddressPool>(),
+            store.generation_of::<BGPPeer>(),
+            store.generation_of::<BGPAdvertisement>(),
+            store.generation_of::<L2Advertisement>(),
+            store.generation_of::<BFDProfile>(),
+            store.generation_of::<Community>(),
+            store.generation_of::<Secret>(),
+            store.generation_of::<ConfigMap>(),
+        ];
+        let latest = generations.into_iter().max();
+        if latest == self.read.0 {
+            return;
+        }
+        let objects = check::Objects {
+            pools: shared(store),
+            peers: shared(store),
+            advertisements: shared(store),
+            l2_advertisements: shared(store),
+            bfd_profiles: shared(store),
+            communities: shared(store),
+            secrets: shared(store),
+            config_map: store.list::<ConfigMap>().find(|map| map.metadata.name == LEGACY_CONFIG).cloned().map(Arc::new),
+        };
+        self.config = Arc::new(Config::build(&objects, &self.config));
+        self.announcer.handle_config(Arc::clone(&self.config));
+        self.read.0 = latest;
+    }
+
+    fn look_at_services(&mut self, store: &Store) {
+        let latest = Some(store.generation_of::<Service>().max(store.generation_of::<EndpointSlice>()));
+        if latest == self.read.1 {
+            return;
+        }
+        let mut slices: BTreeMap<(&str, &str), Vec<&EndpointSlice>> = BTreeMap::new();
+        for slice in store.list::<EndpointSlice>() {
+            if let Some(service) = slice.service() {
+                slices.entry((&slice.metadata.namespace, service)).or_default().push(slice);
+            }
+        }
+        let mut present = BTreeSet::new();
+        for service in store.list::<Service>() {
+            let key = service.key();
+            let of = slices.get(&(&*key.namespace, &*key.name)).map(Vec::as_slice).unwrap_or_default();
+            self.announcer.handle_service(&key, Some((service, &mut of.iter().copied())));
+            present.insert(key);
+        }
+        for gone in self.services.difference(&present) {
+            self.announcer.handle_service(gone, None);
+        }
+        (self.services, self.read.1) = (present, latest);
+    }
+}
+
+fn shared<T: Object + Clone>(store: &Store) -> Vec<Arc<T>> {
+    store.list::<T>().cloned().map(Arc::new).collect()
+}
+
+fn report(complaint: &Complaint) -> Report {
+    let severity = match complaint.severity {
+        Grade::Error => Severity::Error,
+        Grade::Warning => Severity::Warning,
+    };
+    let message = format!("{}; {}", complaint.message, complaint.remedy);
+    Report { severity, object: complaint.object.to_string(), field: complaint.path.clone(), message }
+}
+
+/// Of the 24 tags with names; the others are for the file and for Calico's objects.
+const TAGS: usize = 16;
