@@ -7,6 +7,7 @@ mod setup;
 
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use kubgp::api::client::Client;
 use kubgp::api::query::{NeighborQuery, RibQuery};
@@ -130,6 +131,42 @@ fn a_reload_leaves_unchanged_neighbors_alone_and_a_bad_one_changes_nothing() {
     assert_eq!(rr.run("rollback").code, 1, "nothing waits any more");
     eventually("the former hold time is back", || (rr.neighbor("b")["timers"]["holdSeconds"] == 30.0).then_some(()));
     assert_eq!(a.neighbor("rr")["droppedCount"], 0);
+}
+
+#[test]
+fn a_route_that_comes_malformed_is_counted_where_one_looks() {
+    let net = Net::new(9);
+    let receiver = net.start(1, &net.config(1, 64512, &net.neighbor("sender", 1, 2, "asn: 64512, passive: true"), ""));
+    // No router may take a loopback address as next hop (RFC 4271 6.3).
+    let networks = Net::originate("{ prefix: 203.0.113.9/32, nextHop: 127.0.0.9 }");
+    let _sender = net.start(2, &net.config(2, 64512, &net.neighbor("receiver", 2, 1, "asn: 64512"), &networks));
+    let shown = eventually("the fault is shown", || Some(receiver.ok("show neighbor sender")).filter(|t| t.contains("Malformed")));
+    assert!(shown.contains("1 UPDATEs treated as withdrawn"), "{shown}");
+    assert!(shown.contains("Established"), "{shown}");
+    assert!(receiver.ok("show rib").lines().count() == 1, "only the heading");
+}
+
+#[test]
+fn a_mounted_configuration_is_followed() {
+    let net = Net::new(10);
+    let folder = net.directory.path().join("mount");
+    let version = |name: &str, networks: &str| {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+        std::fs::write(folder.join(name).join("kubgp.yaml"), net.config(1, 64512, "", networks)).unwrap();
+    };
+    // Kubernetes mounts a ConfigMap as files that lead through a link, and moves the link.
+    version("..1", "");
+    std::os::unix::fs::symlink("..1", folder.join("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/kubgp.yaml", folder.join("kubgp.yaml")).unwrap();
+    let child =
+        Command::new(env!("CARGO_BIN_EXE_kubgpd")).arg("--config").arg(folder.join("kubgp.yaml")).stderr(Stdio::null()).spawn().unwrap();
+    let http = format!("{}:{}", net.ip(1), net.http());
+    let daemon = Daemon { child, socket: net.socket(1), file: folder.join("kubgp.yaml"), http };
+    eventually("the admin socket answers", || (daemon.run("show version").code == 0).then_some(()));
+    version("..2", &Net::originate("{ prefix: 203.0.113.7/32, nextHop: 192.0.2.1 }"));
+    std::os::unix::fs::symlink("..2", folder.join("..new")).unwrap();
+    std::fs::rename(folder.join("..new"), folder.join("..data")).unwrap();
+    eventually("the new version runs", || daemon.ok("show rib").contains("203.0.113.7/32").then_some(()));
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! of its kind and name; with `delete: true` it goes. After each step everything settles, statuses are written back, and
 //! the answer holds what there is to see. `*.json` beside it has the answers; `UPDATE_VECTORS=1` rewrites them.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
+
 use kubgp::kube::metallb::allocator::{Allocator, Output};
 use kubgp::kube::metallb::announce::{Announcer, Drain, NodeFacts, Settings};
 use kubgp::kube::metallb::check::Objects;

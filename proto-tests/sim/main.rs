@@ -19,7 +19,7 @@ mod random;
 mod script;
 
 use ipnet::IpNet;
-use kubgp::wire::attr::{AsPath, NextHop, Origin, PathAttributes, Tags};
+use kubgp::wire::attr::{NextHop, PathAttributes};
 use network::Network;
 use node::Setup;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -39,23 +39,7 @@ fn attributes(prefix: &IpNet) -> PathAttributes {
         IpNet::V4(_) => NextHop::V4(Ipv4Addr::UNSPECIFIED),
         IpNet::V6(_) => NextHop::V6(Ipv6Addr::UNSPECIFIED),
     };
-    PathAttributes {
-        origin: Origin::Igp,
-        as_path: AsPath::default(),
-        next_hop,
-        med: None,
-        local_pref: None,
-        atomic_aggregate: false,
-        aggregator: None,
-        communities: Vec::new(),
-        originator_id: None,
-        cluster_list: Vec::new(),
-        ext_communities: Vec::new(),
-        large_communities: Vec::new(),
-        otc: None,
-        opaque: Vec::new(),
-        tags: Tags::default(),
-    }
+    PathAttributes::new(next_hop)
 }
 
 fn from_environment(name: &str, otherwise: u64) -> u64 {

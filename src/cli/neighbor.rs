@@ -7,7 +7,7 @@ use super::detail::field;
 use super::output::{Lines, Row, Style, Tabular, Text, Tone, one_line};
 use super::tables::tone;
 use super::text::{or_dash, seconds, uptime, why_down};
-use crate::api::types::{Admin, Capability, Direction, ErrorInfo, FamilyStatus, MessageCounters, Neighbor, NeighborType};
+use crate::api::types::{Admin, Capability, Direction, ErrorInfo, FamilyStatus, Malformed, MessageCounters, Neighbor, NeighborType};
 
 /// The part of the detail that was asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -235,6 +235,14 @@ fn messages(neighbor: &Neighbor, out: Out<'_>, style: &Style) -> io::Result<()> 
         tone: Tone::Plain,
     };
     Lines::new(COLUMNS, style).write(out, KINDS.into_iter().map(line).collect())?;
+    if let Some(malformed) = both.malformed {
+        let Malformed { discarded, treated_as_withdraw } = malformed;
+        field(
+            out,
+            "Malformed",
+            format!("{treated_as_withdraw} UPDATEs treated as withdrawn, {discarded} attributes discarded (RFC 7606)"),
+        )?;
+    }
     let queues = &neighbor.queues;
     field(out, "Queues", format!("out {} ({} bytes), in {}", queues.out, queues.out_bytes, queues.input))?;
     let times = [("Last read", neighbor.last_read_at), ("Last written", neighbor.last_write_at)];

@@ -1,6 +1,6 @@
 //! The file that people write, its checking, the resolved [`Plan`], and the difference of two Plans.
 //!
-//! `text -> load -> File -> check -> Plan -> diff -> Action`. [`file`] is all optional and strict; [`plan`] has no `Option` that
+//! `text -> load -> File -> check -> Plan -> diff -> Action`. [`mod@file`] is all optional and strict; [`plan`] has no `Option` that
 //! means "default"; [`check()`] is the only bridge. Whatever is wrong comes out at once, as [`Complaint`]s with path, place, remedy.
 //!
 //! Invariants: a Plan printed as a file checks to the same Plan; secrets are never printed; an action names a peer only if

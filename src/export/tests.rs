@@ -7,7 +7,7 @@ mod threads;
 
 use super::key::{AddPath, GroupKey, NextHopMode, NextHopRule};
 use crate::policy::{Chain, PeerKind};
-use crate::wire::attr::{AsPath, AttrSet, NextHop, Origin, PathAttributes, Tags};
+use crate::wire::attr::{AttrSet, NextHop, PathAttributes};
 use crate::wire::update::{Update, UpdateContext, decode_update};
 use crate::wire::{Asn, ClusterId, Family, FamilySet};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -44,23 +44,7 @@ fn key() -> GroupKey {
 }
 
 fn attributes() -> PathAttributes {
-    PathAttributes {
-        origin: Origin::Igp,
-        as_path: AsPath::default(),
-        next_hop: NextHop::V4(Ipv4Addr::new(198, 51, 100, 7)),
-        med: None,
-        local_pref: Some(100),
-        atomic_aggregate: false,
-        aggregator: None,
-        communities: Vec::new(),
-        originator_id: None,
-        cluster_list: Vec::new(),
-        ext_communities: Vec::new(),
-        large_communities: Vec::new(),
-        otc: None,
-        opaque: Vec::new(),
-        tags: Tags::default(),
-    }
+    PathAttributes { local_pref: Some(100), ..PathAttributes::new(NextHop::V4(Ipv4Addr::new(198, 51, 100, 7))) }
 }
 
 fn attrs(edit: impl FnOnce(&mut PathAttributes)) -> AttrSet {

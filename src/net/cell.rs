@@ -5,7 +5,7 @@ use super::conn::Conn;
 use super::connect;
 use super::import::{Origin, import};
 use super::member::{Member, Progress};
-use super::message::{FromShard, Item, PeerConfig, PeerSnapshot, Up};
+use super::message::{Faults, FromShard, Item, PeerConfig, PeerSnapshot, Up};
 use super::runner::Place;
 use super::shard::{PeerChange, PeerEvent, Shard, next_conn, now};
 use crate::policy::Import;
@@ -40,7 +40,10 @@ pub struct Cell {
     pub removed: bool,
     /// When a peer of a range, without connection, is forgotten.
     pub forget_at: Option<Instant>,
-    pub update_errors: u64,
+    pub faults: Faults,
+    /// Since when the socket takes nothing, and for how long it has taken nothing before.
+    pub blocked_since: Option<Instant>,
+    pub blocked_for: Duration,
     pub bytes_sent: u64,
     pub bytes_received: u64,
 }
@@ -179,8 +182,8 @@ impl Cell {
                 self.outbox.push_back(FromShard::Up(Box::new(up)));
             }
             Event::Update(update) => {
-                self.update_errors += update.faults.len() as u64;
                 for fault in &update.faults {
+                    self.faults.count(fault.action);
                     debug!(peer = %self.config.remote.ip(), code = fault.code, action = ?fault.action, why = %fault.why, "malformed path attribute");
                 }
                 if let Some((rules, origin)) = self.import.take() {
@@ -257,6 +260,19 @@ impl Cell {
         (rules.import(negotiated), Origin { neighbor: self.config.remote.ip(), kind: rules.kind(negotiated) })
     }
 
+    /// Counts the time in which the socket takes nothing.
+    pub fn mind_blocking(&mut self, now: Instant) {
+        let blocked = self.conns.iter().any(|c| c.blocked);
+        match (blocked, self.blocked_since) {
+            (true, None) => self.blocked_since = Some(now),
+            (false, Some(at)) => {
+                self.blocked_for += now.saturating_duration_since(at);
+                self.blocked_since = None;
+            }
+            _ => {}
+        }
+    }
+
     /// Control messages first, between UPDATEs; then journals, family by family.
     pub fn pump(&mut self, now: Instant) -> Pumped {
         let mut pumped = Pumped::default();
@@ -286,6 +302,7 @@ impl Cell {
         for (id, error) in broken {
             self.closed(id, Some(error), now);
         }
+        self.mind_blocking(now);
         pumped
     }
 
@@ -311,7 +328,9 @@ impl Cell {
                 .into_iter()
                 .filter(|f| self.members[f.index()].as_ref().is_some_and(Member::eor_sent))
                 .collect::<FamilySet>(),
-            update_errors: self.update_errors,
+            faults: self.faults,
+            blocked_for: self.blocked_for + self.blocked_since.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
+            queued_messages: self.conns.iter().map(Conn::control_messages).sum(),
             bytes_sent: self.bytes_sent,
             bytes_received: self.bytes_received,
             next_timeout: self.machine.poll_timeout().map(|at| at.saturating_duration_since(now)),

@@ -67,6 +67,10 @@ impl<S: Stream> Conn<S> {
         !self.control.is_empty()
     }
 
+    pub fn control_messages(&self) -> usize {
+        self.control.len()
+    }
+
     pub fn control_bytes(&self) -> usize {
         self.control.iter().map(Bytes::len).sum::<usize>() - self.written
     }
@@ -132,7 +136,7 @@ impl<S: Stream> Conn<S> {
 
 impl Conn {
     /// Ends the connection after its last control messages: writes them, closes the sending side and waits for the peer's end,
-    /// since a reset would destroy the NOTIFICATION on its way (RFC 4271 6 leaves the method open). Bounded by [`LINGER`].
+    /// since a reset would destroy the NOTIFICATION on its way (RFC 4271 6 leaves the method open). Bounded by a second.
     pub async fn finish(self) {
         let messages: Vec<u8> = self.rest().flatten().copied().collect();
         let Ok(mut stream) = Rc::try_unwrap(self.stream) else { return };

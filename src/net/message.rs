@@ -7,7 +7,7 @@ use crate::rib::PeerId;
 use crate::session::{Down, Negotiated, PeerParams, PeerStatus, StopReason};
 use crate::wire::attr::AttrSet;
 use crate::wire::nlri::Nlri;
-use crate::wire::{Asn, ClusterId, Family, FamilySet, Role};
+use crate::wire::{Asn, ClusterId, Family, FamilySet, FaultAction, Role};
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -229,6 +229,16 @@ pub enum FromShard {
     },
 }
 
+impl FromShard {
+    /// How many prefixes it is about, for bounds.
+    pub fn weight(&self) -> u32 {
+        match self {
+            Self::Routes { items, .. } => u32::try_from(items.iter().map(Item::weight).sum::<usize>()).unwrap_or(u32::MAX),
+            _ => 0,
+        }
+    }
+}
+
 /// A session is established.
 pub struct Up {
     pub peer: PeerId,
@@ -267,6 +277,24 @@ impl Item {
     }
 }
 
+/// Malformed path attributes by what came of them (RFC 7606 2).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Faults {
+    pub discarded: u64,
+    /// Treated as withdraw.
+    pub withdrawn: u64,
+}
+
+impl Faults {
+    pub fn count(&mut self, action: FaultAction) {
+        match action {
+            FaultAction::Ignored => {}
+            FaultAction::Discard => self.discarded += 1,
+            FaultAction::TreatAsWithdraw => self.withdrawn += 1,
+        }
+    }
+}
+
 /// What a shard knows of a peer, copied for whoever asks.
 #[derive(Clone, Debug)]
 pub struct PeerSnapshot {
@@ -284,8 +312,12 @@ pub struct PeerSnapshot {
     /// Messages for the RIB that it has not taken yet; meanwhile the peer is not read.
     pub undelivered: usize,
     pub eor_sent: FamilySet,
-    /// Path attributes that RFC 7606 made us discard or withdraw for.
-    pub update_errors: u64,
+    /// Malformed path attributes by what came of them.
+    pub faults: Faults,
+    /// How long the socket has taken nothing although there was something.
+    pub blocked_for: Duration,
+    /// Control messages that wait for the socket.
+    pub queued_messages: usize,
     /// Octets to and from the sockets.
     pub bytes_sent: u64,
     pub bytes_received: u64,

@@ -9,6 +9,7 @@ mod cell;
 mod conn;
 mod connect;
 mod import;
+mod inlet;
 mod listener;
 mod member;
 mod message;
@@ -19,10 +20,11 @@ mod sockopt;
 pub use conn::{Conn, Stream};
 pub use connect::{Password, SocketOptions, Ttl};
 pub use import::{Origin, import};
+pub use inlet::{Inlet, Outlet, inlet};
 pub use listener::{Acceptor, Keys, Listener};
 pub use member::{GroupView, Member, Progress, write};
 pub use message::{
-    Command, FromShard, Item, Joined, Leave, LimitAction, MaxPrefixes, PeerConfig, PeerIds, PeerSnapshot, RangeConfig, Rules, Up,
+    Command, Faults, FromShard, Item, Joined, Leave, LimitAction, MaxPrefixes, PeerConfig, PeerIds, PeerSnapshot, RangeConfig, Rules, Up,
 };
 pub use shard::{Links, PeerChange, PeerEvent, ShardHandle};
 pub use sockopt::MAX_MD5_KEY;

@@ -2,8 +2,9 @@
 
 use super::cell::{Cell, Dial, FORGET_AFTER};
 use super::connect;
+use super::inlet::Admission;
 use super::member::{GroupView, Member};
-use super::message::{FromShard, Joined, Leave, PeerConfig, PeerSnapshot, Rules};
+use super::message::{Faults, FromShard, Joined, Leave, PeerConfig, PeerSnapshot, Rules};
 use super::shard::{Shard, now};
 use crate::export::Journal;
 use crate::session::{ConnId, Direction, Peer, PeerParams, StopReason};
@@ -48,7 +49,8 @@ impl Drop for Place {
 struct Wait {
     conns: [Option<(ConnId, Rc<TcpStream>, Interest)>; 2],
     deadline: Option<Instant>,
-    deliver: bool,
+    /// The weight of the message that waits for the RIB.
+    deliver: Option<u32>,
     finished: bool,
 }
 
@@ -74,7 +76,9 @@ impl Runner {
                 dial: Dial::No,
                 removed: false,
                 forget_at,
-                update_errors: 0,
+                faults: Faults::default(),
+                blocked_since: None,
+                blocked_for: Duration::ZERO,
                 bytes_sent: 0,
                 bytes_received: 0,
             }),
@@ -102,10 +106,10 @@ impl Runner {
             tokio::select! {
                 ready = readiness(first) => self.ready(shard, ready),
                 ready = readiness(second) => self.ready(shard, ready),
-                permit = shard.links.to_rib.reserve(), if wait.deliver => match permit {
-                    Ok(permit) => self.deliver(permit),
+                admission = shard.links.to_rib.admit(wait.deliver.unwrap_or_default()), if wait.deliver.is_some() => match admission {
+                    Some(admission) => self.deliver(admission),
                     // The RIB is gone: the process ends.
-                    Err(_) => break,
+                    None => break,
                 },
                 result = until_dialed(&mut dialing) => {
                     dialing = None;
@@ -323,14 +327,14 @@ impl Runner {
             (a, b) => a.or(b),
         };
         let finished = (cell.removed || forgotten) && cell.conns.is_empty() && cell.outbox.is_empty();
-        Wait { conns, deadline, deliver: !reading, finished }
+        Wait { conns, deadline, deliver: cell.outbox.front().map(FromShard::weight), finished }
     }
 
     /// Hands one message to the RIB; the peer is read again when none is left.
-    fn deliver(&self, permit: tokio::sync::mpsc::Permit<'_, FromShard>) {
+    fn deliver(&self, admission: Admission<'_>) {
         let mut cell = self.cell.borrow_mut();
         if let Some(message) = cell.outbox.pop_front() {
-            permit.send(message);
+            admission.send(message);
         }
         if cell.outbox.is_empty() && cell.holding {
             cell.holding = false;

@@ -1,5 +1,6 @@
 //! A shard: one thread that moves the bytes of many peers. It owns its peers, answers commands, and fans the journals out.
 
+use super::inlet::Inlet;
 use super::member::GroupView;
 use super::message::{Command, FromShard, Joined, PeerConfig, PeerIds, PeerSnapshot, RangeConfig};
 use super::runner::{Place, Runner};
@@ -22,7 +23,7 @@ use tracing::{debug, warn};
 /// Where a shard sends what it hears, and what it shares with the other shards.
 #[derive(Clone)]
 pub struct Links {
-    pub to_rib: mpsc::Sender<FromShard>,
+    pub to_rib: Inlet,
     pub events: broadcast::Sender<PeerEvent>,
     pub ids: PeerIds,
 }
@@ -236,8 +237,8 @@ impl Shard {
         tasks.spawn_local(async move {
             runner.run(&shard).await;
             shard.forget(id, address);
-            // An error says that the RIB is gone, and with it the process.
-            let _ = shard.links.to_rib.send(FromShard::Gone { peer: id }).await;
+            // Without a RIB the process ends.
+            shard.links.to_rib.send(FromShard::Gone { peer: id }).await;
         });
     }
 

@@ -28,4 +28,4 @@ pub use negotiate::{Negotiated, PeerGr};
 pub use output::{CloseMode, Down, DownReason, Event, Output};
 pub use params::{ConnId, Direction, GrMode, GrParams, HoldTime, InvalidHoldTime, PeerParams, RemoteAs, RoleParams, StopReason};
 pub use peer::Peer;
-pub use status::{Counters, ErrorRecord, PeerStatus, TcpError};
+pub use status::{Counters, DownClass, ErrorRecord, NotificationKey, PeerStatus, TcpError};

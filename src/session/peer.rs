@@ -14,6 +14,7 @@ use self::ending::{Ending, Trigger};
 use super::connection::Connection;
 use super::fsm::{self, Action, Count, Input, Notify};
 use super::negotiate::{self, Link};
+use super::status::{DownClass, NotificationKey};
 use super::timers::{Backoff, FIRST_IDLE_HOLD, Jitter};
 use super::{
     Cause, Change, CloseMode, ConnId, Direction, Down, DownReason, ErrorRecord, Event, Output, PeerParams, PeerStatus, State, StopReason,
@@ -476,6 +477,7 @@ impl Peer {
             let mut message = BytesMut::new();
             notification.encode(&mut message);
             self.send(id, MessageType::Notification, message.freeze());
+            self.count_notification(true, &notification);
             self.status.last_sent_error = Some(ErrorRecord { at: now, notification });
         }
         self.outputs.push_back(Output::Close(id, ending.mode));
@@ -530,9 +532,15 @@ impl Peer {
         }
     }
 
+    pub(super) fn count_notification(&mut self, sent: bool, notification: &Notification) {
+        let key = NotificationKey { sent, code: notification.code, subcode: notification.subcode };
+        *self.status.notifications.entry(key).or_default() += 1;
+    }
+
     /// Bookkeeping of the end of an established session, and the event that tells the RIB.
     fn end_session(&mut self, connection: &Connection, reason: DownReason, now: Instant) {
         self.status.dropped += 1;
+        *self.status.downs.entry(DownClass::of(&reason)).or_default() += 1;
         self.status.down_since = now;
         let Some(agreed) = connection.agreed.as_ref() else { return };
         let hold = if agreed.hold_time.is_zero() { STABLE_WITHOUT_HOLD } else { agreed.hold_time };

@@ -1,9 +1,10 @@
 //! What an operator may ask about a peer; plain values, kept up to date by the machine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{History, Negotiated, State};
+use super::{DownReason, History, Negotiated, State};
 use crate::wire::{Capability, MessageType, Notification};
 
 /// The present state of a peer and what led to it.
@@ -26,6 +27,10 @@ pub struct PeerStatus {
     pub connect_retry_counter: u64,
     /// Inbound connections refused during back-off or while the peer is down.
     pub refused: u64,
+    /// Established was left, by why.
+    pub downs: BTreeMap<DownClass, u64>,
+    /// NOTIFICATIONs by way, code and subcode.
+    pub notifications: BTreeMap<NotificationKey, u64>,
     pub last_sent_error: Option<ErrorRecord>,
     pub last_received_error: Option<ErrorRecord>,
     pub last_tcp_error: Option<TcpError>,
@@ -49,6 +54,8 @@ impl PeerStatus {
             dropped: 0,
             connect_retry_counter: 0,
             refused: 0,
+            downs: BTreeMap::new(),
+            notifications: BTreeMap::new(),
             last_sent_error: None,
             last_received_error: None,
             last_tcp_error: None,
@@ -82,6 +89,54 @@ impl Counters {
 
     pub fn total(&self) -> u64 {
         self.open + self.update + self.notification + self.keepalive + self.route_refresh
+    }
+}
+
+/// Which NOTIFICATIONs a count is about.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct NotificationKey {
+    /// By us; otherwise by the peer.
+    pub sent: bool,
+    pub code: u8,
+    pub subcode: u8,
+}
+
+/// Why sessions end, as operators count it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum DownClass {
+    HoldTimer,
+    NotificationSent,
+    NotificationReceived,
+    Tcp,
+    Bfd,
+    Admin,
+    Limit,
+    Collision,
+    Config,
+}
+
+impl DownClass {
+    pub(super) fn of(reason: &DownReason) -> Self {
+        let sent = match reason {
+            DownReason::ConnectionLost(_) | DownReason::Replaced => return Self::Tcp,
+            DownReason::NotificationReceived(_) => return Self::NotificationReceived,
+            DownReason::GracefulClose => return Self::Admin,
+            DownReason::NotificationSent(sent) => sent,
+        };
+        // A Hard Reset carries what it is about (RFC 8538 3.1).
+        let (code, subcode) = match (sent.code, sent.subcode, sent.data.as_ref()) {
+            (6, 9, [code, subcode, ..]) => (*code, *subcode),
+            (code, subcode, _) => (code, subcode),
+        };
+        match (code, subcode) {
+            (4, _) => Self::HoldTimer,
+            (6, 1) => Self::Limit,
+            (6, 2 | 4 | 9) => Self::Admin,
+            (6, 3 | 6) => Self::Config,
+            (6, 7) => Self::Collision,
+            (6, 10) => Self::Bfd,
+            _ => Self::NotificationSent,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub use rib_task::{Expired, Heard, Live, Overrun, RibState, Turns};
 
 use crate::config::file::Install as InstallWord;
 use crate::config::{LocalHost, Plan};
-use crate::net::{Links, PeerIds, ShardHandle};
+use crate::net::{Links, Outlet, PeerIds, ShardHandle, inlet};
 use crate::rib::{self, Rib};
 use arc_swap::ArcSwapOption;
 use control::Control;
@@ -79,7 +79,7 @@ impl std::error::Error for StartError {
 /// The operating system refuses threads. What can be lived without (a listener, the kernel) is reported in the log instead.
 pub async fn start(path: PathBuf, (plan, text): (Plan, String)) -> Result<Handle, StartError> {
     let text: Arc<str> = text.into();
-    let (to_rib, from_shards) = mpsc::channel(RIB_QUEUE);
+    let (to_rib, from_shards) = inlet();
     let (rib_commands, for_rib) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);
     let ids = PeerIds::default();
@@ -140,11 +140,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String)) -> Result<Handle
 }
 
 /// The RIB has a thread of its own, so that a long turn delays no session.
-fn run_rib(
-    task: RibTask,
-    from_shards: mpsc::Receiver<crate::net::FromShard>,
-    commands: mpsc::Receiver<RibCommand>,
-) -> Result<(), StartError> {
+fn run_rib(task: RibTask, from_shards: Outlet, commands: mpsc::Receiver<RibCommand>) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let run = move || runtime.block_on(task.run(from_shards, commands));
     std::thread::Builder::new().name("rib".to_owned()).spawn(run).map_err(StartError::Thread)?;
@@ -207,9 +203,6 @@ fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
 
-/// Batches of routes that may wait for the RIB; then peers are read no further. A batch is what one read of 64 KiB brings, and takes
-/// about five times that in memory: more of them would not make the RIB faster, but a full table's arrival larger.
-const RIB_QUEUE: usize = 64;
 const COMMANDS: usize = 64;
 /// Session events that a slow watcher may be behind.
 const EVENTS: usize = 1024;

@@ -4,7 +4,7 @@
 use super::fib_feed::FibFeed;
 use super::grace::{Deferral, Grace};
 use super::groups::{ForShard, Groups};
-use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, PeerChange, PeerEvent, Rules, ShardHandle, Up};
+use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Outlet, PeerChange, PeerEvent, Rules, ShardHandle, Up};
 use crate::policy::{PeerKind, Reason};
 use crate::rib::{Changed, PeerId, PeerInfo, Resolution, Rib};
 use crate::session::{Down, Negotiated, StopReason};
@@ -39,7 +39,7 @@ pub enum RibCommand {
     },
 }
 
-/// The tables and what hangs on them; [`RibCommand::Inspect`] sees it whole.
+/// The tables and what hangs on them; [`super::Handle::inspect`] sees it whole.
 pub struct RibState {
     pub rib: Rib,
     pub groups: Groups,
@@ -142,7 +142,7 @@ impl RibTask {
     }
 
     /// Runs until both channels are closed.
-    pub async fn run(mut self, mut from_shards: mpsc::Receiver<FromShard>, mut commands: mpsc::Receiver<RibCommand>) {
+    pub async fn run(mut self, mut from_shards: Outlet, mut commands: mpsc::Receiver<RibCommand>) {
         let mut batch = Vec::new();
         loop {
             let deadline = self.state.next_deadline();
@@ -162,7 +162,7 @@ impl RibTask {
     }
 
     /// Takes messages up to the bound of a batch, then decides and publishes.
-    async fn turn(&mut self, batch: &mut Vec<FromShard>, more: &mut mpsc::Receiver<FromShard>) {
+    async fn turn(&mut self, batch: &mut Vec<FromShard>, more: &mut Outlet) {
         let start = now();
         let mut weight = 0;
         loop {

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use super::clock::{Clock, seconds};
 use super::{capabilities, errors};
 use crate::api::types::{
-    Admin, Family as ShownFamily, FamilyStatus, GrState, LimitAction, LimitStatus, MessageCounters, Messages, Neighbor, NeighborType,
-    Queues, SessionState, TcpHints, Timers,
+    Admin, Family as ShownFamily, FamilyStatus, GrState, LimitAction, LimitStatus, Malformed, MessageCounters, Messages, Neighbor,
+    NeighborType, Queues, SessionState, TcpHints, Timers,
 };
 use crate::config::Plan;
 use crate::config::plan::SessionPlan;
@@ -216,7 +216,12 @@ fn messages(peer: &PeerSnapshot) -> Messages {
         route_refresh: c.route_refresh,
         total: c.total(),
     };
-    Messages { sent: counters(&peer.status.sent), received: counters(&peer.status.received) }
+    let malformed = Malformed { discarded: peer.faults.discarded, treated_as_withdraw: peer.faults.withdrawn };
+    Messages {
+        sent: counters(&peer.status.sent),
+        received: counters(&peer.status.received),
+        malformed: Some(malformed).filter(|m| *m != Malformed::default()),
+    }
 }
 
 pub(super) const fn state(state: State) -> SessionState {

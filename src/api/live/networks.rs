@@ -10,7 +10,7 @@ use super::walk::problem;
 use crate::api::types::{Community, LargeCommunity, Network, NetworkRequest, Problem};
 use crate::policy::NEXT_HOP_SELF;
 use crate::speaker::NetworkChange;
-use crate::wire::attr::{AsPath, AttrSet, NextHop, Origin, PathAttributes, Tags};
+use crate::wire::attr::{AttrSet, NextHop, PathAttributes, Tags};
 
 /// Those of the file first.
 pub(super) fn list(daemon: &Daemon) -> Vec<Network> {
@@ -66,21 +66,12 @@ fn attributes(request: &NetworkRequest) -> Result<PathAttributes, Problem> {
         (Some(address), _) => (NextHop::from(address), Tags::default()),
     };
     Ok(PathAttributes {
-        origin: Origin::Igp,
-        as_path: AsPath::default(),
-        next_hop,
         med: request.med,
         local_pref: request.local_pref,
-        atomic_aggregate: false,
-        aggregator: None,
         communities: sorted(request.communities.iter().map(|c| c.0)),
-        originator_id: None,
-        cluster_list: Vec::new(),
-        ext_communities: Vec::new(),
         large_communities: sorted(request.large_communities.iter().map(|c| [c.0, c.1, c.2])),
-        otc: None,
-        opaque: Vec::new(),
         tags,
+        ..PathAttributes::new(next_hop)
     })
 }
 

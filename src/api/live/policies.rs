@@ -11,7 +11,7 @@ use super::rows;
 use crate::api::types::{MatchAction, NeighborType, Origin, PolicyInfo, PolicyTestRequest, PolicyTestResult, Problem};
 use crate::policy::params::Action;
 use crate::policy::{AtEnd, Chain, Outcome, PeerKind, RouteView, Step};
-use crate::wire::attr::{AsPath, AttrSet, NextHop, Origin as WireOrigin, PathAttributes, Segment, SegmentKind, Tags};
+use crate::wire::attr::{AsPath, AttrSet, NextHop, Origin as WireOrigin, PathAttributes, Segment, SegmentKind};
 
 pub(super) fn list(daemon: &Daemon) -> Vec<PolicyInfo> {
     let plan = &daemon.speaker().running().plan;
@@ -103,18 +103,10 @@ fn attributes(request: &PolicyTestRequest) -> PathAttributes {
             Some(Origin::Incomplete) => WireOrigin::Incomplete,
         },
         as_path: AsPath(if request.as_path.is_empty() { Vec::new() } else { vec![segment] }),
-        next_hop,
         med: request.med,
         local_pref: request.local_pref,
-        atomic_aggregate: false,
-        aggregator: None,
         communities: sorted(request.communities.iter().map(|c| c.0)),
-        originator_id: None,
-        cluster_list: Vec::new(),
-        ext_communities: Vec::new(),
         large_communities: sorted(request.large_communities.iter().map(|c| [c.0, c.1, c.2])),
-        otc: None,
-        opaque: Vec::new(),
-        tags: Tags::default(),
+        ..PathAttributes::new(next_hop)
     }
 }

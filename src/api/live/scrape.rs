@@ -12,14 +12,14 @@ use crate::config::Plan;
 use crate::config::file::{Compat as CompatWord, PeerLabel as LabelWord};
 use crate::fib;
 use crate::metrics::{
-    self, Build, Cluster, ClusterKind, Compat, Config, Fib, FibFamily, FibOperation, HistogramData, Messages, Peer, PeerFamily, PeerLabel,
-    PeerType, Process, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
+    self, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications,
+    Peer, PeerFamily, PeerLabel, PeerType, Process, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
 };
 use crate::net::PeerSnapshot;
 use crate::operator;
 use crate::policy::PeerKind;
 use crate::rib::PeerId;
-use crate::session::{Counters, State as SessionState};
+use crate::session::{Counters, DownClass, NotificationKey, State as SessionState};
 use crate::speaker::{RibState, Turns};
 use crate::wire::Family;
 
@@ -116,18 +116,42 @@ fn peer(peer: &PeerSnapshot, plan: &Plan, facts: &Facts, clock: &Clock) -> Peer 
         last_change_timestamp_seconds: clock.at(status.since).as_millisecond() as f64 / 1000.0,
         established_count: status.established,
         dropped_count: status.dropped,
-        down: Vec::new(),
+        down: status.downs.iter().map(|(class, count)| (down_reason(*class), *count)).collect(),
         sent: messages(&status.sent),
         received: messages(&status.received),
         bytes_sent: peer.bytes_sent,
         bytes_received: peer.bytes_received,
-        notifications: Vec::new(),
-        update_errors: UpdateErrors { treat_as_withdraw: peer.update_errors, ..UpdateErrors::default() },
-        out_queue_messages: 0,
+        notifications: status.notifications.iter().map(|(key, count)| notifications(*key, *count)).collect(),
+        update_errors: update_errors(peer),
+        out_queue_messages: peer.queued_messages as u64,
         out_queue_bytes: peer.queued_bytes as u64,
-        send_blocked_seconds: 0.0,
+        send_blocked_seconds: peer.blocked_for.as_secs_f64(),
         families: peer.params.families.iter().map(|f| family(peer, f, &facts[f.index()])).collect(),
     }
+}
+
+const fn down_reason(class: DownClass) -> DownReason {
+    match class {
+        DownClass::HoldTimer => DownReason::HoldTimer,
+        DownClass::NotificationSent => DownReason::NotificationSent,
+        DownClass::NotificationReceived => DownReason::NotificationReceived,
+        DownClass::Tcp => DownReason::Tcp,
+        DownClass::Bfd => DownReason::Bfd,
+        DownClass::Admin => DownReason::Admin,
+        DownClass::Limit => DownReason::Limit,
+        DownClass::Collision => DownReason::Collision,
+        DownClass::Config => DownReason::Config,
+    }
+}
+
+const fn notifications(key: NotificationKey, count: u64) -> Notifications {
+    Notifications { sent: key.sent, code: key.code, subcode: key.subcode, count }
+}
+
+/// An UPDATE that ended the session was answered with an UPDATE Message Error (RFC 4271 6.3).
+fn update_errors(peer: &PeerSnapshot) -> UpdateErrors {
+    let resets = peer.status.notifications.iter().filter(|(key, _)| key.sent && key.code == 3).map(|(_, count)| count).sum();
+    UpdateErrors { treat_as_withdraw: peer.faults.withdrawn, attribute_discard: peer.faults.discarded, session_reset: resets }
 }
 
 fn family(peer: &PeerSnapshot, family: Family, facts: &FamilyFacts) -> PeerFamily {

@@ -17,7 +17,7 @@ pub use event::{Event, EventKind, History, HistoryEntry, WatchEvent, WatchKind};
 pub use explain::{Step, Trace, Verdict};
 pub use fib::{FibEntry, FibState, FibView, Hop, Interface, NextHop};
 pub use neighbor::{
-    Admin, BfdState, BfdStatus, Capabilities, Capability, Direction, ErrorInfo, FamilyStatus, GrState, LimitAction, LimitStatus,
+    Admin, BfdState, BfdStatus, Capabilities, Capability, Direction, ErrorInfo, FamilyStatus, GrState, LimitAction, LimitStatus, Malformed,
     MessageCounters, Messages, Neighbor, NeighborType, Queues, SessionState, TcpErrorInfo, TcpHints, Timers,
 };
 pub use request::{Action, ActionOutcome, ActionRequest, LogRequest, NetworkRequest, PolicyTestRequest, ReloadRequest};

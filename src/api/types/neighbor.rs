@@ -392,6 +392,19 @@ impl GrState {
 pub struct Messages {
     pub sent: MessageCounters,
     pub received: MessageCounters,
+    /// Malformed path attributes that did not end the session; absent where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub malformed: Option<Malformed>,
+}
+
+/// Malformed path attributes by what came of them (RFC 7606 2).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Malformed {
+    /// The attribute was discarded, the route counts without it.
+    pub discarded: u64,
+    /// The routes of the UPDATE were treated as withdrawn.
+    pub treated_as_withdraw: u64,
 }
 
 /// Messages since the neighbor was configured.

@@ -5,7 +5,7 @@ use super::{Checker, Fragment, Place};
 use crate::config::file::{Network, NextHopText};
 use crate::config::plan::NetworkPlan;
 use crate::policy::NEXT_HOP_SELF;
-use crate::wire::attr::{AsPath, AttrSet, NextHop, Origin, PathAttributes};
+use crate::wire::attr::{AttrSet, NextHop, Origin, PathAttributes};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -50,20 +50,13 @@ impl Checker<'_> {
         let texts = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
         let attributes = PathAttributes {
             origin: network.origin.map_or(Origin::Igp, origin),
-            as_path: AsPath::default(),
-            next_hop,
             med: network.med,
             local_pref: network.local_pref,
-            atomic_aggregate: false,
-            aggregator: None,
             communities: sorted(self.communities(&place.key("communities"), &texts(&network.communities), standard)),
-            originator_id: None,
-            cluster_list: Vec::new(),
             ext_communities: sorted(self.communities(&place.key("extCommunities"), &texts(&network.ext_communities), ext)),
             large_communities: sorted(self.communities(&place.key("largeCommunities"), &texts(&network.large_communities), large)),
-            otc: None,
-            opaque: Vec::new(),
             tags,
+            ..PathAttributes::new(next_hop)
         };
         Some(NetworkPlan { prefix, attrs: AttrSet::from(&attributes), definition: network.clone() })
     }

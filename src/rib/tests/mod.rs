@@ -7,7 +7,7 @@ mod order;
 
 use super::*;
 use crate::policy::PeerKind;
-use crate::wire::attr::{AsPath, AttrSet, Origin, PathAttributes, Segment, SegmentKind, Tags};
+use crate::wire::attr::{AsPath, AttrSet, Origin, PathAttributes, Segment, SegmentKind};
 use crate::wire::nlri::Nlri;
 use crate::wire::{Asn, Family, FamilySet, RouterId};
 use std::net::IpAddr;
@@ -40,23 +40,7 @@ fn peer(n: u8, kind: PeerKind) -> PeerInfo {
 
 fn attributes(path: &[u32]) -> PathAttributes {
     let segments = if path.is_empty() { vec![] } else { vec![Segment { kind: SegmentKind::Sequence, asns: path.to_vec() }] };
-    PathAttributes {
-        origin: Origin::Igp,
-        as_path: AsPath(segments),
-        next_hop: IpAddr::from([192, 0, 2, 1]).into(),
-        med: None,
-        local_pref: None,
-        atomic_aggregate: false,
-        aggregator: None,
-        communities: vec![],
-        originator_id: None,
-        cluster_list: vec![],
-        ext_communities: vec![],
-        large_communities: vec![],
-        otc: None,
-        opaque: vec![],
-        tags: Tags::default(),
-    }
+    PathAttributes { as_path: AsPath(segments), ..PathAttributes::new(IpAddr::from([192, 0, 2, 1]).into()) }
 }
 
 fn set(path: &[u32], edit: impl FnOnce(&mut PathAttributes)) -> AttrSet {

@@ -106,6 +106,7 @@ impl Peer {
     fn handle_notification(&mut self, id: ConnId, body: &[u8], now: Instant) {
         // One that is too short says no more than that the peer gave up (RFC 4271 6.4).
         let received = Notification::decode(body).unwrap_or(Notification { code: 0, subcode: 0, data: Bytes::new() });
+        self.count_notification(false, &received);
         self.status.last_received_error = Some(ErrorRecord { at: now, notification: received.clone() });
         let version = (received.code, received.subcode) == UNSUPPORTED_VERSION;
         let input = if version { Input::VersionNotification } else { Input::Notification };

@@ -169,3 +169,26 @@ pub struct PathAttributes {
     /// Marks of our own that policies set and match; never on the wire.
     pub tags: Tags,
 }
+
+impl PathAttributes {
+    /// A route of our own as it begins: ORIGIN IGP, an empty AS_PATH, nothing else.
+    pub fn new(next_hop: NextHop) -> Self {
+        Self {
+            origin: Origin::Igp,
+            as_path: AsPath::default(),
+            next_hop,
+            med: None,
+            local_pref: None,
+            atomic_aggregate: false,
+            aggregator: None,
+            communities: Vec::new(),
+            originator_id: None,
+            cluster_list: Vec::new(),
+            ext_communities: Vec::new(),
+            large_communities: Vec::new(),
+            otc: None,
+            opaque: Vec::new(),
+            tags: Tags::default(),
+        }
+    }
+}
