@@ -70,6 +70,10 @@ fn routes_are_reflected_and_every_view_tells_the_same() {
         sent.into_iter().find(|s| s["name"] == name).map(|s| s["reason"].as_str().unwrap().to_owned())
     };
     assert_eq!((told("a").as_deref(), told("b").as_deref()), (Some("splitHorizon"), Some("advertised")));
+    // What came was measured on its way; End-of-RIB is an UPDATE too.
+    let (_, metrics) = rr.get("/metrics").unwrap();
+    let counted = metrics.lines().find_map(|l| l.strip_prefix("kubgp_convergence_seconds_count ")?.parse().ok());
+    assert!(counted.is_some_and(|n: u64| n >= 1), "{metrics}");
 }
 
 #[test]

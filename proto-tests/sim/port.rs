@@ -220,7 +220,7 @@ impl Port {
 
     fn items(&mut self) -> &mut Vec<Item> {
         if !matches!(self.outbox.back(), Some(FromShard::Routes { .. })) {
-            self.outbox.push_back(FromShard::Routes { peer: self.peer, items: Vec::new() });
+            self.outbox.push_back(FromShard::Routes { peer: self.peer, items: Vec::new(), read_at: None });
         }
         match self.outbox.back_mut() {
             Some(FromShard::Routes { items, .. }) => items,

@@ -221,7 +221,7 @@ impl Cell {
     /// The batch at the end of the outbox.
     pub fn items(&mut self) -> &mut Vec<Item> {
         if !matches!(self.outbox.back(), Some(FromShard::Routes { .. })) {
-            self.outbox.push_back(FromShard::Routes { peer: self.config.id, items: Vec::new() });
+            self.outbox.push_back(FromShard::Routes { peer: self.config.id, items: Vec::new(), read_at: Some(now()) });
         }
         match self.outbox.back_mut() {
             Some(FromShard::Routes { items, .. }) => items,

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// Everything that a shard needs to run one peer.
@@ -202,6 +202,8 @@ pub enum FromShard {
     Routes {
         peer: PeerId,
         items: Vec<Item>,
+        /// When the first of it was read, for those who measure.
+        read_at: Option<Instant>,
     },
     Down {
         peer: PeerId,

@@ -26,7 +26,7 @@ pub use grace::{Deferral, Grace};
 pub use groups::{ForShard, Groups, Upkeep};
 pub use handle::{Handle, HandleError, Running};
 pub use inputs::Inputs;
-pub use rib_task::{Expired, Heard, Live, Overrun, RibState, Turns};
+pub use rib_task::{Expired, Heard, Live, Overrun, RibState, Times, Turns};
 
 use crate::config::file::Install as InstallWord;
 use crate::config::{LocalHost, Plan};

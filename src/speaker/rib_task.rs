@@ -67,15 +67,24 @@ pub struct Live {
 /// Counters of the turns.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Turns {
-    pub turns: u64,
     pub prefixes: u64,
     pub decided: u64,
-    pub busy: Duration,
-    /// Turns that took at most [`Turns::BOUNDS`] of the same place; longer ones count in `turns` only.
-    pub within: [u64; Turns::BOUNDS.len()],
+    /// How long turns took.
+    pub busy: Times,
+    /// From the reading of the oldest UPDATE of a turn until what follows from it was handed to the shards.
+    pub convergence: Times,
 }
 
-impl Turns {
+/// Durations, counted for a histogram.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    pub count: u64,
+    pub sum: Duration,
+    /// How many took at most [`Times::BOUNDS`] of the same place; longer ones count in `count` only.
+    pub within: [u64; Times::BOUNDS.len()],
+}
+
+impl Times {
     pub const BOUNDS: [Duration; 8] = [
         Duration::from_micros(100),
         Duration::from_millis(1),
@@ -87,10 +96,9 @@ impl Turns {
         Duration::from_secs(10),
     ];
 
-    fn count(&mut self, weight: u64, time: Duration) {
-        self.turns += 1;
-        self.prefixes += weight;
-        self.busy += time;
+    fn count(&mut self, time: Duration) {
+        self.count += 1;
+        self.sum += time;
         for (bound, count) in Self::BOUNDS.iter().zip(&mut self.within) {
             *count += u64::from(time <= *bound);
         }
@@ -132,13 +140,15 @@ pub struct RibTask {
     events: broadcast::Sender<PeerEvent>,
     /// A refresh can go on: shards must look although nothing was published.
     refreshed: bool,
+    /// When the oldest UPDATE of this turn was read.
+    oldest: Option<Instant>,
     /// Route selection is complete after a restart: once it is in the kernel, what is left there from before goes.
     sweep_kernel: bool,
 }
 
 impl RibTask {
     pub fn new(rib: Rib, shards: Vec<ShardHandle>, fib: FibFeed, events: broadcast::Sender<PeerEvent>) -> Self {
-        Self { state: RibState::new(rib, shards.len()), shards, fib, events, refreshed: false, sweep_kernel: false }
+        Self { state: RibState::new(rib, shards.len()), shards, fib, events, refreshed: false, oldest: None, sweep_kernel: false }
     }
 
     /// Runs until both channels are closed.
@@ -180,7 +190,12 @@ impl RibTask {
         }
         self.expire(start).await;
         self.decide(start).await;
-        self.state.turns.count(weight as u64, now() - start);
+        let (turns, end) = (&mut self.state.turns, now());
+        turns.prefixes += weight as u64;
+        turns.busy.count(end - start);
+        if let Some(read_at) = self.oldest.take() {
+            turns.convergence.count(end.saturating_duration_since(read_at));
+        }
     }
 
     async fn decide(&mut self, at: Instant) {
@@ -217,6 +232,9 @@ impl RibTask {
 
     /// Returns how many prefixes it was about.
     async fn hear(&mut self, message: FromShard, at: Instant) -> usize {
+        if let FromShard::Routes { read_at: Some(read_at), .. } = &message {
+            self.oldest = Some(self.oldest.map_or(*read_at, |oldest| oldest.min(*read_at)));
+        }
         let heard = self.state.hear(message, at);
         self.refreshed |= heard.refreshed;
         if let Some(Overrun { shard, peer, family, limit, action, reason }) = heard.overrun {
@@ -295,7 +313,7 @@ impl RibState {
         let mut heard = Heard { weight: 1, refreshed: false, overrun: None };
         match message {
             FromShard::Up(up) => self.up(*up, at),
-            FromShard::Routes { peer, items } => {
+            FromShard::Routes { peer, items, .. } => {
                 heard.weight = self.routes(peer, items);
                 heard.overrun = self.enforce_limit(peer);
             }

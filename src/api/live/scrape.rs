@@ -20,7 +20,7 @@ use crate::operator;
 use crate::policy::PeerKind;
 use crate::rib::PeerId;
 use crate::session::{Counters, DownClass, NotificationKey, State as SessionState};
-use crate::speaker::{RibState, Turns};
+use crate::speaker::{RibState, Times};
 use crate::wire::Family;
 
 /// # Errors
@@ -85,14 +85,15 @@ fn tables(state: &mut RibState) -> Snapshot {
         rib: Family::ALL.into_iter().map(rib).collect(),
         attribute_sets: state.rib.memory().attribute_sets as u64,
         groups: groups.collect(),
-        rib_batch: Some(turns(&state.turns)),
+        convergence: Some(histogram(&state.turns.convergence)),
+        rib_batch: Some(histogram(&state.turns.busy)),
         ..Snapshot::default()
     }
 }
 
-fn turns(turns: &Turns) -> HistogramData {
-    let buckets = Turns::BOUNDS.iter().map(Duration::as_secs_f64).zip(turns.within).collect();
-    HistogramData { buckets, sum: turns.busy.as_secs_f64(), count: turns.turns }
+fn histogram(times: &Times) -> HistogramData {
+    let buckets = Times::BOUNDS.iter().map(Duration::as_secs_f64).zip(times.within).collect();
+    HistogramData { buckets, sum: times.sum.as_secs_f64(), count: times.count }
 }
 
 fn peer(peer: &PeerSnapshot, plan: &Plan, facts: &Facts, clock: &Clock) -> Peer {
