@@ -47,19 +47,7 @@ const ROOMS: &[Room] = &[
     shell(
         "kube",
         &["config", "fib", "wire"],
-        &[
-            "serde",
-            "serde_json",
-            "serde_saphyr",
-            "schemars",
-            "tokio",
-            "futures_util",
-            "kube",
-            "k8s_openapi",
-            "kube_lease_manager",
-            "rustls",
-            "hyper",
-        ],
+        &["serde", "serde_json", "serde_saphyr", "tokio", "futures_util", "kube", "k8s_openapi", "kube_lease_manager", "rustls", "hyper"],
     ),
     shell(
         "speaker",
