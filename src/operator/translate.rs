@@ -61,6 +61,7 @@ impl Translator {
             let neighbors = all.sessions.iter().map(|(address, (name, _))| (*address, name.clone())).collect();
             vip.translate(store, node, neighbors, &mut all);
         }
+        all.inputs.is_cordoned = store.get::<Node>(&Key::new("", &self.plan.node_name)).is_some_and(Node::is_leaving);
         Ok(all)
     }
 
