@@ -7,9 +7,9 @@ use tokio::sync::mpsc;
 
 use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector};
 use super::types::{
-    ActionOutcome, ActionRequest, Config, ConfigView, Event, FibEntry, History, Interface, ListMeta, LogRequest, LogStatus, Memory,
-    Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult, Problem, Readiness, ReloadRequest,
-    ReloadResult, RibCount, RibEntry, RouteDetail, Summary, Trace, Version, WatchEvent,
+    ActionOutcome, ActionRequest, Config, ConfigView, Drain, DrainRequest, Event, FibEntry, History, Interface, ListMeta, LogRequest,
+    LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult, Problem, Readiness,
+    ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, Summary, Trace, Version, WatchEvent,
 };
 
 /// The future of one answer.
@@ -77,6 +77,10 @@ pub trait Backend: Send + Sync + 'static {
     fn reload(&self, request: ReloadRequest) -> Answer<'_, ReloadResult>;
     fn confirm(&self) -> Answer<'_, ReloadResult>;
     fn rollback(&self) -> Answer<'_, ReloadResult>;
+    fn drain(&self) -> Answer<'_, Drain>;
+    fn start_drain(&self, request: DrainRequest) -> Answer<'_, Drain>;
+    /// Takes back what [`Self::start_drain`] asked for; others may still want it.
+    fn end_drain(&self) -> Answer<'_, Drain>;
     fn set_log(&self, request: LogRequest) -> Answer<'_, LogStatus>;
 
     fn readiness(&self) -> Answer<'_, Readiness>;

@@ -13,7 +13,7 @@ use crate::api::query::ExplainQuery;
 use crate::api::types::{FibState, Problem, Step, Trace, Verdict};
 use crate::policy::Reason;
 use crate::rib::{PathView, PeerId, Verdict as Chosen};
-use crate::speaker::RibState;
+use crate::speaker::{RibState, Stage};
 use crate::wire::Family;
 
 /// # Errors
@@ -24,7 +24,10 @@ pub(super) async fn explain(daemon: &Daemon, query: ExplainQuery) -> Result<Trac
         None => None,
     };
     let (names, asked) = (daemon.names(), query.prefix);
-    let mut way = daemon.speaker().inspect(move |state| Way::walk(state, &names, &asked, to)).await.map_err(|e| problem(&e))?;
+    let running = daemon.speaker().running();
+    let ours = running.plan.networks.contains_key(&asked) || running.networks.contains_key(&asked);
+    let withheld = ours && running.drain.stage == Stage::Left;
+    let mut way = daemon.speaker().inspect(move |state| Way::walk(state, &names, &asked, to, withheld)).await.map_err(|e| problem(&e))?;
     if !way.is_blocked() && to.is_none() && way.learned {
         way.kernel(daemon).await?;
     }
@@ -42,9 +45,14 @@ struct Way {
 }
 
 impl Way {
-    fn walk(state: &mut RibState, names: &Names, asked: &IpNet, to: Option<(PeerId, IpAddr)>) -> Self {
+    fn walk(state: &mut RibState, names: &Names, asked: &IpNet, to: Option<(PeerId, IpAddr)>, withheld: bool) -> Self {
         let mut way = Self { prefix: *asked, to, steps: Vec::new(), blocked: None, learned: false };
         let Some(dest) = destination(state, asked) else {
+            if withheld {
+                let remedy = "`bgpctl show summary` says why we drain; `bgpctl undrain` and `kubectl uncordon` end it";
+                way.block("originated", "we drain: our prefixes are withdrawn", Reason::Draining.code(), Some(remedy));
+                return way;
+            }
             let remedy = "ask the neighbor that should announce it what it sends: `bgpctl show rib in PREFIX`";
             way.block("received", "no neighbor announces it, and we do not originate it", "notReceived", Some(remedy));
             return way;

@@ -57,6 +57,9 @@ routes! { ADMIN, admin:
     post "/v1/config/reload" => write::reload;
     post "/v1/config/confirm" => write::confirm;
     post "/v1/config/rollback" => write::rollback;
+    get "/v1/drain" => read::drain;
+    post "/v1/drain" => write::start_drain;
+    delete "/v1/drain" => write::end_drain;
     put "/v1/log" => write::set_log;
 }
 
@@ -85,6 +88,7 @@ routes! { ADMIN, admin:
         read::interfaces,
         read::events,
         read::networks,
+        read::drain,
         write::act,
         write::add_network,
         write::delete_network,
@@ -93,6 +97,8 @@ routes! { ADMIN, admin:
         write::reload,
         write::confirm,
         write::rollback,
+        write::start_drain,
+        write::end_drain,
         write::set_log,
     )
 )]
