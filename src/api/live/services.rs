@@ -204,8 +204,8 @@ async fn follow(daemon: &Daemon, trace: &mut Trace, routes: Vec<Route>, to: Opti
         let mut way = Onward { state, sessions: &sessions, steps: Vec::new(), blocked: None, reached: false };
         for route in &routes {
             match &to {
-                Some(to) => way.to(route, to, &names),
-                None => way.to_all(route),
+                Some(to) => way.follow_to(route, to, &names),
+                None => way.follow_all(route),
             }
         }
         let nobody = (!way.reached).then(|| (Gate::NoPeer.code().to_owned(), Some(Gate::NoPeer.remedy())));
@@ -232,7 +232,7 @@ struct Onward<'a> {
 
 impl Onward<'_> {
     /// All steps to one peer.
-    fn to(&mut self, route: &Route, (name, address): &Target, names: &Names) {
+    fn follow_to(&mut self, route: &Route, (name, address): &Target, names: &Names) {
         self.reached = true;
         if !route.everybody && !route.to.iter().any(|(_, other)| other == address) {
             let text = format!("no advertisement sends {} to {name}", route.prefix);
@@ -248,7 +248,7 @@ impl Onward<'_> {
     }
 
     /// One step for each peer.
-    fn to_all(&mut self, route: &Route) {
+    fn follow_all(&mut self, route: &Route) {
         for (name, address) in &route.to {
             let reason = sent(self.state, &route.prefix, self.sessions.get(address).map(|(id, _)| *id));
             self.sent(&route.prefix, name, reason);
