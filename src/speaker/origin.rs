@@ -7,36 +7,37 @@ use super::rib_task::RibCommand;
 use crate::policy::DRAINING;
 use crate::wire::attr::{AttrSet, PathAttributes};
 use ipnet::IpNet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tracing::{info, warn};
 
 impl Control {
     /// Tells the RIB what differs from what it was told.
     pub(super) async fn sync_routes(&mut self) {
-        let desired = self.routes();
+        let (desired, withheld) = self.routes();
         let gone = self.originated.keys().filter(|prefix| !desired.contains_key(prefix)).map(|prefix| (*prefix, None));
         let changed = desired.iter().filter(|(prefix, attrs)| self.originated.get(prefix) != Some(attrs));
         let routes: Vec<_> = gone.chain(changed.map(|(prefix, attrs)| (*prefix, Some(attrs.clone())))).collect();
         self.originated = desired;
         if !routes.is_empty() {
             self.tell_rib(RibCommand::Originate(routes)).await;
+            self.tell_rib(RibCommand::Withhold(withheld)).await;
         }
     }
 
-    /// Everything to originate now.
-    fn routes(&self) -> BTreeMap<IpNet, AttrSet> {
-        let mut routes = BTreeMap::new();
+    /// Everything to originate now, and what a drain keeps back.
+    fn routes(&self) -> (BTreeMap<IpNet, AttrSet>, BTreeSet<IpNet>) {
+        let (mut routes, mut withheld) = (BTreeMap::new(), BTreeSet::new());
         let added = self.networks.iter().map(|(prefix, attrs)| (*prefix, attrs, false));
         let configured = self.plan.networks.values().map(|n| (n.prefix, &n.attrs, n.stays_in_drain));
         for (prefix, attrs, stays) in added.chain(configured) {
             match self.drain.stage {
-                Stage::Left if !stays => _ = routes.remove(&prefix),
+                Stage::Left if !stays => _ = withheld.insert(prefix),
                 Stage::Leaving { .. } if !stays => _ = routes.insert(prefix, marked(attrs)),
                 _ => _ = routes.insert(prefix, attrs.clone()),
             }
         }
-        routes
+        (routes, withheld)
     }
 
     pub(super) async fn change_network(&mut self, change: NetworkChange) -> Result<(), HandleError> {
