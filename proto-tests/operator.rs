@@ -275,7 +275,10 @@ async fn addresses_of_services_go_to_the_peers_of_metallb_objects_while_there_ar
     server.put(service("mail", "203.0.113.6"));
     server.put(slice("web", Some("n1")));
     server.put(slice("mail", Some("n2")));
-    let identity = format!("router: {{ id: 10.0.0.9 }}\nlisten: [{{ address: {own}, port: {} }}]\n", net.port);
+    let identity = format!(
+        "router: {{ id: 10.0.0.9 }}\nlisten: [{{ address: {own}, port: {} }}]\ndrain: {{ onCordon: true, gracePeriod: 1s }}\n",
+        net.port
+    );
     let speaker = follower(&net, &server, "nodeName: n1, roles: [vip]", &identity);
     let tor = peer_of(&net, CLIENT, &own.to_string());
     tor.established("rr");
@@ -293,6 +296,25 @@ async fn addresses_of_services_go_to_the_peers_of_metallb_objects_while_there_ar
     let since = speaker.neighbor("tor")["stateSince"].clone();
     server.put(slice("mail", Some("n1")));
     tor.has(HEARD, "203.0.113.6/32");
+    // A cordoned Node is drained, and comes back.
+    let mut cordoned = node(&net, "n1", RR, Value::Null);
+    cordoned["spec"] = json!({"unschedulable": true});
+    server.put(cordoned.clone());
+    let is_marked =
+        || tor.items(HEARD).iter().any(|r| r["prefix"] == "203.0.113.5/32" && r["communities"] == json!(["64512:7", "65535:0"]));
+    eventually("its addresses are the last resort", || is_marked().then_some(()));
+    tor.lacks(HEARD, "203.0.113.5/32");
+    assert_eq!(speaker.json("show summary")["drainState"], json!({"stage": "left", "causes": ["cordon"]}));
+    let trace = speaker.json("explain svc/shop/web");
+    assert!(trace.to_string().contains("\"draining\""), "{trace}");
+    cordoned["spec"] = json!({});
+    server.put(cordoned.clone());
+    tor.has(HEARD, "203.0.113.5/32");
+    cordoned["spec"] = json!({"taints": [{"key": "ToBeDeletedByClusterAutoscaler", "value": "1", "effect": "NoSchedule"}]});
+    server.put(cordoned);
+    tor.lacks(HEARD, "203.0.113.5/32");
+    server.put(node(&net, "n1", RR, Value::Null));
+    tor.has(HEARD, "203.0.113.5/32");
     server.put(slice("web", None));
     tor.lacks(HEARD, "203.0.113.5/32");
     server.delete("v1/Service", "shop", "mail");
