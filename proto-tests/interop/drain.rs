@@ -49,7 +49,7 @@ fn traffic_moves_before_a_drained_node_goes() {
     let mut first = node(&one, &peer.setup.own, 7);
     let _second = node(&other, &peer.setup.own, 9);
     eventually(PATIENCE, "both ways are known", || peer.paths(&format!("{VIP}/32")).len() == 2);
-    let way = || tor.run(&format!("ip route get {VIP}"));
+    let way = || tor.query(&["ip", "route", "get", VIP]);
     eventually(PATIENCE, "the first is taken", || way().contains(&format!("via {} ", v4(1))));
 
     let fetch = format!("while :; do curl -s -o /dev/null -m 2 -w '%{{http_code}}\\n' http://{VIP}/livez; done");
