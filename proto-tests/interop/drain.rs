@@ -45,7 +45,7 @@ fn traffic_moves_before_a_drained_node_goes() {
          exit-address-family\nexit\n",
         v4(5)
     );
-    let peer = Peer::start(Kind::Frr, &tor, Setup { global: second, ..Setup::new(&tor, 65002) });
+    let peer = Peer::start(Kind::Frr, &tor, Setup { global: second, kernel: true, ..Setup::new(&tor, 65002) });
     let mut first = node(&one, &peer.setup.own, 7);
     let _second = node(&other, &peer.setup.own, 9);
     eventually(PATIENCE, "both ways are known", || peer.paths(&format!("{VIP}/32")).len() == 2);
