@@ -58,14 +58,10 @@ fn traffic_moves_before_a_drained_node_goes() {
     eventually(PATIENCE, "the client is served", || served() > 20);
 
     first.ask_to_stop();
-    let is_last_resort = || {
-        let paths = peer.paths(&format!("{VIP}/32"));
-        let of = |next_hop: String| paths.iter().find(|path| path.next_hop == next_hop);
-        let marked = of(v4(1)).is_some_and(|p| p.local_pref == Some(0) && p.communities.contains(&"gracefulshutdown".to_owned()));
-        marked && of(v4(5)).is_some_and(|p| p.local_pref != Some(0))
-    };
-    eventually(PATIENCE, "FRR knows the way that is going as its last resort", is_last_resort);
     eventually(PATIENCE, "the second is taken", || way().contains(&format!("via {} ", v4(5))));
+    let paths = peer.paths(&format!("{VIP}/32"));
+    let going = paths.iter().find(|path| path.next_hop == v4(1)).unwrap();
+    assert_eq!((going.local_pref, going.communities.as_slice()), (Some(0), &["graceful-shutdown".to_owned()][..]), "{paths:?}");
     assert!(!first.has_ended(), "the first way still works");
     first.ended();
     one.run(&format!("ip route del {VIP}/32"));
