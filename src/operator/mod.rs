@@ -8,6 +8,8 @@
 //!
 //! Must never know: sessions, the RIB, how answers are printed.
 
+#[cfg(feature = "kube")]
+mod merge;
 mod state;
 #[cfg(feature = "kube")]
 mod task;

@@ -1,8 +1,9 @@
 //! The task: follows the running configuration, and for it the API server.
 
 use super::state::State;
-use super::translate::{Translated, Translator};
-use crate::config::plan::{KubernetesPlan, Plan};
+use super::translate::{Named, Translated, Translator};
+use crate::config::file::Asn;
+use crate::config::plan::{KubernetesPlan, Plan, RemoteAs};
 use crate::kube::calico::{Hold, Report, Severity};
 use crate::kube::client::{Connection, Error};
 use crate::kube::store::Store;
@@ -137,11 +138,26 @@ impl Operator {
     fn overruled(&self, translated: &Translated) -> Vec<Report> {
         let running = self.speaker.running();
         let in_force: &Plan = &running.plan;
-        let neighbors = translated.sessions.iter().filter_map(|(address, (name, object))| {
-            let peer = in_force.peers.get(address).filter(|peer| peer.name != *name)?;
-            let message = format!("{address} is neighbor {} of the configuration file, whose settings count", peer.name);
-            let object = object.as_deref().unwrap_or("mesh");
-            Some(Report::warning("BGPPeer", object, "spec", message))
+        let neighbors = translated.named.iter().filter_map(|named| {
+            let Named { address, name, object, asn } = named;
+            let peer = in_force.peers.get(address)?;
+            let other_asn = match (asn, peer.session.remote_as) {
+                (Some(Asn::Number(ours)), RemoteAs::Fixed(theirs)) if *ours != theirs => Some((ours, theirs)),
+                _ => None,
+            };
+            let (severity, message) = match other_asn {
+                // What was just changed is not in force yet, and then it is no neighbor of the file.
+                _ if peer.name == *name => return None,
+                Some((ours, theirs)) => (
+                    Severity::Error,
+                    format!("AS {ours}, but the configuration file says that neighbor {} at {address} is in AS {theirs}", peer.name),
+                ),
+                None => (
+                    Severity::Warning,
+                    format!("{address} is neighbor {} of the configuration file, whose session settings count", peer.name),
+                ),
+            };
+            Some(Report { severity, object: object.clone(), field: "spec".to_owned(), message })
         });
         neighbors.collect()
     }
