@@ -2,7 +2,7 @@
 
 use crate::apiserver::ApiServer;
 use crate::lab::{Host, PATIENCE, eventually};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -31,16 +31,7 @@ impl Cluster {
     }
 
     pub fn put(&mut self, object: Value) {
-        self.tell(&json!({ "put": object }));
-    }
-
-    /// `kind` with its version, such as `v1/Node`.
-    pub fn delete(&mut self, kind: &str, namespace: &str, name: &str) {
-        self.tell(&json!({ "delete": [kind, namespace, name] }));
-    }
-
-    fn tell(&mut self, order: &Value) {
-        writeln!(self.server.stdin.as_mut().unwrap(), "{order}").unwrap();
+        writeln!(self.server.stdin.as_mut().unwrap(), "{object}").unwrap();
     }
 }
 
@@ -63,12 +54,7 @@ fn serve() {
     server.write_kubeconfig(&written).unwrap();
     std::fs::rename(written, kubeconfig).unwrap();
     for line in std::io::stdin().lock().lines() {
-        let order: Value = serde_json::from_str(&line.unwrap()).unwrap();
-        if let Some(object) = order.get("put") {
-            server.put(object.clone());
-        } else if let Some([kind, namespace, name]) = order["delete"].as_array().map(Vec::as_slice) {
-            server.delete(kind.as_str().unwrap(), namespace.as_str().unwrap(), name.as_str().unwrap());
-        }
+        server.put(serde_json::from_str(&line.unwrap()).unwrap());
     }
 }
 

@@ -279,6 +279,8 @@ section! {
         node_name: String,
         /// Where Secrets and namespaced configuration are. Default: that of the pod, or of the kubeconfig's context.
         namespace: String,
+        /// Where the Secrets are that Calico's objects name. Default: `namespace`.
+        calico_namespace: String,
         roles: Vec<KubernetesRole>,
         load_balancer_class: String,
     }

@@ -81,6 +81,7 @@ fn kubernetes(plan: &KubernetesPlan) -> file::Kubernetes {
         node_name: Some(plan.node_name.clone()),
         namespace: plan.namespace.clone(),
         roles: Some(plan.roles.clone()),
+        calico_namespace: plan.calico_namespace.clone(),
         load_balancer_class: plan.load_balancer_class.clone(),
     }
 }
