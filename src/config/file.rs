@@ -289,6 +289,8 @@ section! {
 section! {
     pub struct Api {
         socket: PathBuf,
+        /// A directory: sockets `bird.ctl` and `bird6.ctl` there answer what readers of BIRD's state ask. Default: none.
+        bird_sockets: PathBuf,
     }
 }
 

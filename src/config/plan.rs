@@ -270,6 +270,8 @@ pub struct KubernetesPlan {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ApiPlan {
     pub socket: PathBuf,
+    /// Where `bird.ctl` and `bird6.ctl` are to be.
+    pub bird_sockets: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

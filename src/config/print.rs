@@ -29,7 +29,7 @@ impl Plan {
             fib: Some(self.fib_section()),
             bfd: None,
             kubernetes: self.kubernetes.as_ref().map(kubernetes),
-            api: Some(file::Api { socket: Some(self.api.socket.clone()) }),
+            api: Some(file::Api { socket: Some(self.api.socket.clone()), bird_sockets: self.api.bird_sockets.clone() }),
             metrics: Some(file::Metrics {
                 listen: Some(self.metrics.listen.map_or(file::MetricsListen::Off, file::MetricsListen::At)),
                 compat: Some(self.metrics.compat),

@@ -81,9 +81,14 @@ impl Operator {
         let counters = watch.counters();
         self.tell(|state| state.counters = Some(counters));
         let (mut status, mut running) = (watch.status(), self.speaker.watch_running());
+        let mut is_migrating = false;
         loop {
             let now = status.borrow_and_update().clone();
             let hold = if now.synced { self.take(&mut translator, watch.store()).await.err() } else { None };
+            // The datastore may have moved to another API group meanwhile.
+            if std::mem::replace(&mut is_migrating, hold == Some(Hold::DatastoreNotReady)) && hold.is_none() {
+                watch.rediscover();
+            }
             let reason = now.reason.or_else(|| hold.map(|hold| say(hold, plan))).or_else(|| self.refusal.clone());
             let reason = reason.or_else(|| (!self.speaker.running().plan.router.is_known()).then(|| NO_ROUTER.to_owned()));
             self.tell(|state| (state.is_connected, state.reason) = (now.connected, reason));
@@ -116,6 +121,10 @@ impl Operator {
         self.report(reports);
         if self.told.as_ref() != Some(&inputs) {
             self.put_in_force(inputs).await;
+        }
+        // After that: to show it is less urgent than to do it.
+        if let Some(vips) = translator.vips() {
+            self.tell(|state| state.vips = Some(vips));
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! From the store to the speaker's inputs, role by role.
 
+use super::environment::Environment;
 use super::merge::{Merged, Merger, object_of};
+use super::state::Vips;
 use super::vip::Vip;
 use crate::config::file::Asn;
 use crate::config::plan::KubernetesPlan;
@@ -10,6 +12,7 @@ use crate::kube::selection::{Role, Scope, Selections};
 use crate::kube::store::Store;
 use crate::speaker::Inputs;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What follows from the objects.
 #[derive(Debug, Default)]
@@ -36,12 +39,13 @@ pub struct Translator {
     namespace: String,
     vip: Option<Vip>,
     merger: Merger,
+    environment: Environment,
 }
 
 impl Translator {
     pub fn new(plan: &KubernetesPlan, namespace: &str) -> Self {
         let vip = plan.roles.contains(&Role::Vip).then(|| Vip::new(plan));
-        Self { plan: plan.clone(), namespace: namespace.to_owned(), vip, merger: Merger::default() }
+        Self { plan: plan.clone(), namespace: namespace.to_owned(), vip, merger: Merger::default(), environment: Environment::read() }
     }
 
     /// What has to be watched.
@@ -49,12 +53,13 @@ impl Translator {
         let scope = Scope {
             node_name: Some(self.plan.node_name.clone()),
             namespace: self.namespace.clone(),
-            calico_namespace: self.namespace.clone(),
+            calico_namespace: self.calico_namespace().to_owned(),
         };
         let mut selections = Selections::for_roles(&self.plan.roles, &scope);
         let calico = if self.reflects() { calico::watches(CALICO_ROLES, &self.plan.node_name, true) } else { Vec::new() };
         let metallb = if self.vip.is_some() { Vip::watches(&self.namespace) } else { Vec::new() };
         calico.into_iter().chain(metallb).for_each(|selection| selections.add(selection));
+        self.environment.hidden_group.iter().for_each(|group| selections.hide_group(group));
         selections
     }
 
@@ -98,10 +103,25 @@ impl Translator {
         Ok(all)
     }
 
+    /// What the role `vip` decided, if that is news.
+    pub fn vips(&mut self) -> Option<Arc<Vips>> {
+        self.vip.as_mut()?.picture()
+    }
+
     fn calico(&self, store: &Store) -> Result<calico::Output, Hold> {
-        let local =
-            Local { node: self.plan.node_name.clone(), roles: CALICO_ROLES, secret_namespace: self.namespace.clone(), ..Local::default() };
+        let local = Local {
+            node: self.plan.node_name.clone(),
+            roles: CALICO_ROLES,
+            secret_namespace: self.calico_namespace().to_owned(),
+            router_id: self.environment.router_id,
+            ..Local::default()
+        };
         calico::translate(&Objects::of(store), &local)
+    }
+
+    /// Where the Secrets are that Calico's objects name.
+    fn calico_namespace(&self) -> &str {
+        self.plan.calico_namespace.as_deref().unwrap_or(&self.namespace)
     }
 
     fn reflects(&self) -> bool {

@@ -26,6 +26,12 @@ pub enum SessionKind {
 }
 
 impl SessionKind {
+    /// By the start of a name; `None` for neighbors that other objects or the file have named.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let all = [Self::Mesh, Self::Global, Self::Node, Self::LocalWorkload];
+        all.into_iter().find(|kind| name.strip_prefix(kind.prefix()).is_some_and(|rest| rest.starts_with('_')))
+    }
+
     /// The start of the names of such sessions.
     pub const fn prefix(self) -> &'static str {
         match self {

@@ -95,7 +95,7 @@ fn one_node_more_touches_one_session() {
     let local =
         Local { node: "n0".into(), roles: Roles { reflector: true, node: false }, version: Some("v3.32.0".into()), ..Local::default() };
     let plan = |count: usize| {
-        let (cluster, _) = cluster(&shapes[..count], false, std::slice::from_ref(&peer));
+        let cluster = cluster(&shapes[..count], false, std::slice::from_ref(&peer));
         plan_of(&translate(&cluster.objects(), &local).unwrap())
     };
     let (before, after) = (plan(199), plan(200));
@@ -177,8 +177,8 @@ proptest! {
             "reversePeering": if manual { "Manual" } else { "Auto" }
         });
         let peer = json!({"kind": "BGPPeer", "metadata": {"name": "p"}, "spec": spec});
-        let (cluster, _) = cluster(&shapes, false, &[peer]);
-        let all = sessions(&cluster, shapes.len(), &BTreeSet::new());
+        let cluster = cluster(&shapes, false, &[peer]);
+        let all = sessions(&cluster, shapes.len());
         for i in (0..shapes.len()).filter(|i| *i != target) {
             // A session can be asked for from any node, the way back needs an address to go to.
             prop_assert_eq!(all.contains_key(&(i, address(target, true))), global || i == 0);
