@@ -7,6 +7,7 @@
 //!
 //! Must never know: business logic, or where the numbers come from.
 
+mod compat;
 mod names;
 mod process;
 mod snapshot;
@@ -15,8 +16,8 @@ mod tests;
 
 pub use process::Process;
 pub use snapshot::{
-    Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications, Peer,
-    PeerFamily, PeerLabel, PeerType, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
+    AllocationFailures, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications, Peer,
+    PeerFamily, PeerLabel, PeerType, Pool, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup,
 };
 
 use std::collections::BTreeMap;
@@ -65,6 +66,7 @@ impl Collector for Scrape {
         if let Some(cluster) = &self.0.cluster {
             families.cluster(cluster);
         }
+        families.addresses(&self.0);
         families.compat(&self.0);
         families.process(&self.0.process);
         families.0.into_values().collect()
@@ -192,21 +194,25 @@ impl Families {
         }
     }
 
-    /// The names that MetalLB's dashboards and alerts use.
-    fn compat(&mut self, snapshot: &Snapshot) {
-        let [up, updates, announced, pending] = match snapshot.compat {
-            Compat::None => return,
-            Compat::Metallb => &name::METALLB,
-            Compat::FrrK8s => &name::FRRK8S,
-        };
-        for peer in &snapshot.peers {
-            let label = peer.label(snapshot.peer_label);
-            let labels = [("peer", label.as_str())];
-            let sum = |counter: fn(&PeerFamily) -> u64| peer.families.iter().map(counter).sum::<u64>() as f64;
-            self.add(up, &labels, flag(peer.state == State::Established));
-            self.add(updates, &labels, peer.sent.update as f64);
-            self.add(announced, &labels, sum(|family| family.advertised));
-            self.add(pending, &labels, sum(|family| family.pending));
+    fn addresses(&mut self, snapshot: &Snapshot) {
+        if let Some(services) = &snapshot.services {
+            self.add(&name::SERVICES_ADVERTISED, &[], services.advertised as f64);
+            for (reason, count) in &services.blocked {
+                self.add(&name::SERVICES_BLOCKED, &[("reason", reason)], *count as f64);
+            }
+        }
+        for pool in &snapshot.pools {
+            for (family, (total, used)) in ["ipv4", "ipv6"].into_iter().zip(pool.total.into_iter().zip(pool.used)) {
+                for (state, value) in [("total", total), ("used", used), ("free", (total - used).max(0.0))] {
+                    self.add(&name::IPAM_ADDRESSES, &[("pool", &pool.name), ("family", family), ("state", state)], value);
+                }
+            }
+        }
+        for AllocationFailures { pool, reason, count } in &snapshot.allocation_failures {
+            self.add(&name::IPAM_FAILURES, &[("pool", pool), ("reason", reason)], *count as f64);
+        }
+        if let Some(leads) = snapshot.leader {
+            self.add(&name::LEADER, &[], flag(leads));
         }
     }
 

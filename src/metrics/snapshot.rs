@@ -20,6 +20,13 @@ pub struct Snapshot {
     pub fib: Option<Fib>,
     /// `None` when no cluster is followed.
     pub cluster: Option<Cluster>,
+    /// `None` when this process announces no Services.
+    pub services: Option<Services>,
+    /// Empty when this process allocates no addresses.
+    pub pools: Vec<Pool>,
+    pub allocation_failures: Vec<AllocationFailures>,
+    /// Whether this process is the one that allocates; `None` when it is not meant to.
+    pub leader: Option<bool>,
     pub process: Process,
     pub compat: Compat,
     pub peer_label: PeerLabel,
@@ -36,7 +43,43 @@ pub struct Build {
 pub struct Cluster {
     /// Every watch is in contact.
     pub connected: bool,
+    /// What the objects say was put in force at least once.
+    pub config_loaded: bool,
+    /// An object, or all of them together, could not be put in force as it is now.
+    pub config_stale: bool,
+    /// Changes that were taken in.
+    pub updates: u64,
     pub kinds: Vec<ClusterKind>,
+}
+
+/// Services of a node that announces their addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Services {
+    /// Our Node.
+    pub node: String,
+    /// `namespace/name` and address of what is announced.
+    pub announced: Vec<(String, String)>,
+    pub advertised: u64,
+    /// How many Services are not announced, by the first reason.
+    pub blocked: Vec<(&'static str, u64)>,
+}
+
+/// A pool of addresses; IPv4, then IPv6.
+#[derive(Clone, Debug, Default)]
+pub struct Pool {
+    pub name: String,
+    /// Usable addresses.
+    pub total: [f64; 2],
+    pub used: [f64; 2],
+}
+
+/// Requests that could not be met since the start.
+#[derive(Clone, Debug)]
+pub struct AllocationFailures {
+    /// Empty where no pool came into question.
+    pub pool: String,
+    pub reason: &'static str,
+    pub count: u64,
 }
 
 /// One kind of objects that is watched.
@@ -200,6 +243,10 @@ pub struct Messages {
 }
 
 impl Messages {
+    pub(super) const fn total(&self) -> u64 {
+        self.open + self.update + self.notification + self.keepalive + self.route_refresh
+    }
+
     pub(super) const fn by_type(&self) -> [(&'static str, u64); 5] {
         [
             ("open", self.open),

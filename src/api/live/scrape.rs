@@ -42,7 +42,8 @@ pub(super) async fn text(daemon: &Daemon) -> Result<String, Problem> {
     };
     snapshot.peers = peers.iter().map(|p| peer(p, &running.plan, &facts, &clock)).collect();
     snapshot.fib = speaker.fib().map(|kernel| kernel_routes(&kernel.counters()));
-    snapshot.cluster = cluster(&daemon.cluster().state());
+    let followed = daemon.cluster().state();
+    snapshot.cluster = cluster(&followed, running.last_failure.is_some());
     snapshot.process = Process::read();
     snapshot.compat = match running.plan.metrics.compat {
         CompatWord::Metallb => Compat::Metallb,
@@ -56,9 +57,15 @@ pub(super) async fn text(daemon: &Daemon) -> Result<String, Problem> {
     metrics::render(snapshot).map_err(|e| Problem::failed(e.to_string()))
 }
 
-fn cluster(state: &operator::State) -> Option<Cluster> {
+fn cluster(state: &operator::State, is_refused: bool) -> Option<Cluster> {
     let kind = |f: operator::Figures| ClusterKind { kind: f.kind, objects: f.objects, watch_restarts: f.restarts };
-    state.is_enabled.then(|| Cluster { connected: state.is_connected, kinds: state.figures().into_iter().map(kind).collect() })
+    state.is_enabled.then(|| Cluster {
+        connected: state.is_connected,
+        config_loaded: state.is_in_force,
+        config_stale: is_refused || state.reports.iter().any(|report| report.severity == operator::Severity::Error),
+        updates: state.changes(),
+        kinds: state.figures().into_iter().map(kind).collect(),
+    })
 }
 
 fn unix(time: SystemTime) -> f64 {
