@@ -20,7 +20,10 @@ macro_rules! sessions {
         Sessions {
             up: gauge(concat!($prefix, "session_up"), "BGP session state (1 is up, 0 is down)"),
             updates: counter(concat!($prefix, "updates_total"), "Number of BGP UPDATE messages sent"),
-            announced: gauge(concat!($prefix, "announced_prefixes_total"), "Number of prefixes currently being advertised on the BGP session"),
+            announced: gauge(
+                concat!($prefix, "announced_prefixes_total"),
+                "Number of prefixes currently being advertised on the BGP session",
+            ),
             pending: gauge(concat!($prefix, "pending_prefixes_total"), "Number of prefixes that should be advertised on the BGP session"),
             messages: [
                 counter(concat!($prefix, "opens_sent"), "Number of BGP open messages sent"),
@@ -39,10 +42,15 @@ macro_rules! sessions {
 }
 
 const METALLB: Sessions = sessions!("metallb_bgp_", None);
-const FRRK8S: Sessions =
-    sessions!("frrk8s_bgp_", Some(gauge("frrk8s_bgp_received_prefixes_total", "Number of prefixes currently being received on the BGP session")));
+const FRRK8S: Sessions = sessions!(
+    "frrk8s_bgp_",
+    Some(gauge("frrk8s_bgp_received_prefixes_total", "Number of prefixes currently being received on the BGP session"))
+);
 
-const ANNOUNCED: Metric = gauge("metallb_speaker_announced", "Services being announced from this node. This is desired state, it does not guarantee that the announcing is working.");
+const ANNOUNCED: Metric = gauge(
+    "metallb_speaker_announced",
+    "Services being announced from this node. This is desired state, it does not guarantee that the announcing is working.",
+);
 const TOTAL: [Metric; 3] = [
     gauge("metallb_allocator_addresses_total", "Number of usable IP addresses, per pool"),
     gauge("metallb_allocator_ipv4_addresses_total", "Number of usable IPv4 addresses, per pool"),
@@ -54,7 +62,8 @@ const IN_USE: [Metric; 3] = [
     gauge("metallb_allocator_ipv6_addresses_in_use_total", "Number of IPv6 addresses in use, per pool"),
 ];
 const UPDATES: Metric = counter("metallb_k8s_client_updates_total", "Number of k8s object updates that have been processed.");
-const UPDATE_ERRORS: Metric = counter("metallb_k8s_client_update_errors_total", "Number of k8s object updates that failed for some reason.");
+const UPDATE_ERRORS: Metric =
+    counter("metallb_k8s_client_update_errors_total", "Number of k8s object updates that failed for some reason.");
 const LOADED: Metric = gauge("metallb_k8s_client_config_loaded_bool", "1 if the configuration was successfully loaded at least once.");
 const STALE: Metric = gauge(
     "metallb_k8s_client_config_stale_bool",

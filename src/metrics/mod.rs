@@ -16,8 +16,8 @@ mod tests;
 
 pub use process::Process;
 pub use snapshot::{
-    AllocationFailures, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications, Peer,
-    PeerFamily, PeerLabel, PeerType, Pool, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup,
+    AllocationFailures, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages,
+    Notifications, Peer, PeerFamily, PeerLabel, PeerType, Pool, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup,
 };
 
 use std::collections::BTreeMap;

@@ -80,4 +80,3 @@ metrics! {
     PROCESS_THREADS = gauge("process_threads", "Number of OS threads in the process.");
     PROCESS_START_TIME = gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.");
 }
-
