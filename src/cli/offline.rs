@@ -13,9 +13,11 @@ pub struct Offline {
     /// Checks a configuration file: a line on what it holds, or the diagnostics as they should be printed, in colour if the flag is
     /// set.
     pub check: fn(&Path, bool) -> Result<String, String>,
-    /// Translates the text of a file of that name for a namespace.
-    pub import: fn(ImportFormat, (&str, &str), &str) -> Result<Imported, String>,
+    pub import: ImportFile,
 }
+
+/// Translates a file, given as name and text, for a namespace.
+type ImportFile = fn(ImportFormat, (&str, &str), &str) -> Result<Imported, String>;
 
 /// What became of an old configuration.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

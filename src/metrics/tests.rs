@@ -47,23 +47,21 @@ fn snapshot() -> Snapshot {
             resyncs: vec![("overrun", 1)],
             sync_seconds: None,
         }),
-        cluster: Some(Cluster {
-            connected: true,
-            config_loaded: true,
-            updates: 9,
-            kinds: vec![ClusterKind { kind: "Node", objects: 3, watch_restarts: 2 }],
-            ..Cluster::default()
-        }),
-        services: Some(Services {
-            node: "n1".into(),
-            announced: vec![("shop/web".into(), "203.0.113.5".into())],
-            advertised: 1,
-            blocked: vec![("noEndpoints", 2)],
-        }),
+        process: Process { cpu_seconds: Some(1.5), ..Process::default() },
+        ..followed()
+    }
+}
+
+/// What comes from the objects of a cluster.
+fn followed() -> Snapshot {
+    let announced = vec![("shop/web".into(), "203.0.113.5".into())];
+    let kinds = vec![ClusterKind { kind: "Node", objects: 3, watch_restarts: 2 }];
+    Snapshot {
+        cluster: Some(Cluster { connected: true, config_loaded: true, updates: 9, kinds, ..Cluster::default() }),
+        services: Some(Services { node: "n1".into(), announced, advertised: 1, blocked: vec![("noEndpoints", 2)] }),
         pools: vec![Pool { name: "public".into(), total: [256.0, 0.0], used: [3.0, 0.0] }],
         allocation_failures: vec![AllocationFailures { pool: "public".into(), reason: "poolExhausted", count: 4 }],
         leader: Some(true),
-        process: Process { cpu_seconds: Some(1.5), ..Process::default() },
         ..Snapshot::default()
     }
 }
