@@ -4,6 +4,8 @@
 
 #[path = "apiserver/mod.rs"]
 mod apiserver;
+#[path = "operator/services.rs"]
+mod services;
 #[path = "daemon/setup.rs"]
 mod setup;
 

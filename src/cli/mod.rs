@@ -79,7 +79,7 @@ async fn dispatch(cli: &Cli, offline: Offline, out: &mut (dyn Write + Send)) -> 
     }
     match &cli.command {
         Command::Show { what } => show::show(&mut context, what.as_ref().unwrap_or(&args::Show::Summary)).await,
-        Command::Explain { prefix, to } => show::explain(&mut context, *prefix, to.as_ref()).await,
+        Command::Explain { subject, to } => show::explain(&mut context, subject, to.as_ref()).await,
         Command::Monitor { what } => show::monitor(&mut context, what).await,
         Command::Healthcheck { require_established } => show::healthcheck(&mut context, require_established).await,
         Command::CheckConfig { file } => {

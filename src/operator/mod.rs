@@ -17,7 +17,10 @@ mod translate;
 mod vip;
 
 pub use crate::kube::calico::{Report, Severity};
-pub use state::{Figures, State, View};
+/// The language of [`Vips`].
+pub use crate::kube::metallb;
+pub use crate::kube::objects::Key;
+pub use state::{Figures, State, View, Vips};
 
 use crate::speaker::Handle;
 

@@ -116,6 +116,10 @@ impl Operator {
         if self.told.as_ref() != Some(&inputs) {
             self.put_in_force(inputs).await;
         }
+        // After that: to show it is less urgent than to do it.
+        if let Some(vips) = translator.vips() {
+            self.tell(|state| state.vips = Some(vips));
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! From the store to the speaker's inputs, role by role.
 
+use super::state::Vips;
 use super::vip::Vip;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{self, Hold, Local, Objects, Report, Roles};
@@ -9,6 +10,7 @@ use crate::kube::store::Store;
 use crate::speaker::Inputs;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What follows from the objects.
 #[derive(Debug, Default)]
@@ -62,6 +64,11 @@ impl Translator {
             vip.translate(store, node, neighbors, &mut all);
         }
         Ok(all)
+    }
+
+    /// What the role `vip` decided, if that is news.
+    pub fn vips(&mut self) -> Option<Arc<Vips>> {
+        self.vip.as_mut()?.picture()
     }
 
     fn calico(&self, store: &Store, all: &mut Translated) -> Result<(), Hold> {

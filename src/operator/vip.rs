@@ -1,5 +1,6 @@
 //! The role `vip`: addresses of Services go to the peers that MetalLB's objects name.
 
+use super::state::Vips;
 use super::translate::Translated;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{Report, Severity};
@@ -25,6 +26,8 @@ pub struct Vip {
     /// State of the store when the configuration, and the Services, were read last.
     read: (Option<u64>, Option<u64>),
     services: BTreeSet<Key>,
+    /// The configuration, the node or a Service changed since [`picture`](Self::picture) was taken.
+    is_new: bool,
 }
 
 impl Vip {
@@ -37,7 +40,14 @@ impl Vip {
             lowering: Lowering::default(),
             read: (None, None),
             services: BTreeSet::new(),
+            is_new: false,
         }
+    }
+
+    /// What was decided, if that differs from what the last call gave.
+    pub fn picture(&mut self) -> Option<Arc<Vips>> {
+        let take = || Arc::new(Vips { config: Arc::clone(&self.config), announcer: self.announcer.clone() });
+        std::mem::take(&mut self.is_new).then(take)
     }
 
     /// MetalLB's kinds; those of the core come with the role.
@@ -56,7 +66,9 @@ impl Vip {
     /// Adds what follows to `all`; `neighbors` are there by other objects.
     pub fn translate(&mut self, store: &Store, node: &Node, neighbors: BTreeMap<IpAddr, String>, all: &mut Translated) {
         self.configure(store);
-        self.announcer.handle_node(NodeFacts::from(node));
+        let facts = NodeFacts::from(node);
+        self.is_new |= *self.announcer.node() != facts;
+        self.announcer.handle_node(facts);
         self.look_at_services(store);
         while let Some(event) = self.announcer.poll_event() {
             info!(service = %event.object.key, reason = event.reason, "{}", event.message);
@@ -96,7 +108,7 @@ impl Vip {
         };
         self.config = Arc::new(Config::build(&objects, &self.config));
         self.announcer.handle_config(Arc::clone(&self.config));
-        self.read.0 = latest;
+        (self.read.0, self.is_new) = (latest, true);
     }
 
     fn look_at_services(&mut self, store: &Store) {
@@ -120,7 +132,7 @@ impl Vip {
         for gone in self.services.difference(&present) {
             self.announcer.handle_service(gone, None);
         }
-        (self.services, self.read.1) = (present, latest);
+        (self.services, self.read.1, self.is_new) = (present, latest, true);
     }
 }
 

@@ -22,8 +22,10 @@ mod reasons;
 mod route;
 mod rows;
 mod scrape;
+mod services;
 mod serving;
 mod status;
+mod vips;
 mod walk;
 mod watch;
 
@@ -34,11 +36,11 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::backend::{Answer, Backend, Changes, Rows};
-use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector};
+use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
-    ActionOutcome, ActionRequest, Config, ConfigView, Event, FibEntry, History, Interface, LogRequest, LogStatus, Memory, Neighbor,
-    Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult, Problem, Readiness, ReloadRequest, ReloadResult,
-    RibCount, RibEntry, RouteDetail, Summary, Trace, Version,
+    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, Config, ConfigView, Event, FibEntry, History, Interface, LogRequest,
+    LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult, PoolInfo, Problem,
+    Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
 use crate::net::PeerSnapshot;
 use crate::operator::View;
@@ -210,6 +212,22 @@ impl Backend for Daemon {
 
     fn explain(&self, query: ExplainQuery) -> Answer<'_, Trace> {
         Box::pin(explain::explain(self, query))
+    }
+
+    fn services(&self, query: ServiceQuery) -> Answer<'_, Vec<ServiceStatus>> {
+        Box::pin(services::list(self, query))
+    }
+
+    fn pools(&self) -> Answer<'_, Vec<PoolInfo>> {
+        Box::pin(async { Ok(vips::pools(self)) })
+    }
+
+    fn allocations(&self) -> Answer<'_, Vec<Allocation>> {
+        Box::pin(async { Ok(vips::allocations(self)) })
+    }
+
+    fn advertisements(&self) -> Answer<'_, Vec<AdvertisementInfo>> {
+        Box::pin(async { Ok(vips::advertisements(self)) })
     }
 
     fn fib(&self, query: FibQuery) -> Answer<'_, Rows<FibEntry>> {
