@@ -1,7 +1,7 @@
 //! The names that MetalLB's and frr-k8s' dashboards and alerts use. Labels and types are theirs: several gauges end in `_total`.
 
 use super::names::{Metric, counter, gauge};
-use super::snapshot::{Cluster, Compat, Peer, PeerFamily, Pool, Services, Snapshot, State};
+use super::snapshot::{Cluster, Compat, IpamPool, Peer, PeerFamily, Services, Snapshot, State};
 use super::{Families, flag};
 
 /// The names of sessions: those of the native back end, then those that only FRR has, which name the VRF too.
@@ -90,9 +90,6 @@ impl Families {
         if let Some(services) = &snapshot.services {
             self.compat_services(services);
         }
-        for pool in &snapshot.pools {
-            self.compat_pool(pool);
-        }
     }
 
     fn compat_session(&mut self, names: &Sessions, peer: &Peer, label: &str) {
@@ -128,6 +125,9 @@ impl Families {
         self.add(&UPDATE_ERRORS, &[], cluster.kinds.iter().map(|kind| kind.watch_restarts).sum::<u64>() as f64);
         self.add(&LOADED, &[], flag(cluster.config_loaded));
         self.add(&STALE, &[], flag(cluster.config_stale));
+        for pool in cluster.allocator.iter().flat_map(|ipam| &ipam.pools) {
+            self.compat_pool(pool);
+        }
     }
 
     fn compat_services(&mut self, services: &Services) {
@@ -137,9 +137,9 @@ impl Families {
         }
     }
 
-    fn compat_pool(&mut self, pool: &Pool) {
+    fn compat_pool(&mut self, pool: &IpamPool) {
         let labels = [("pool", pool.name.as_str())];
-        for (metrics, [v4, v6]) in [(&TOTAL, pool.total), (&IN_USE, pool.used)] {
+        for (metrics, [v4, v6]) in [(&TOTAL, pool.total.map(|n| n as f64)), (&IN_USE, pool.used.map(|n| n as f64))] {
             for (metric, value) in metrics.iter().zip([v4 + v6, v4, v6]) {
                 self.add(metric, &labels, value);
             }

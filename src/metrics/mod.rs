@@ -16,8 +16,8 @@ mod tests;
 
 pub use process::Process;
 pub use snapshot::{
-    AllocationFailures, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages,
-    Notifications, Peer, PeerFamily, PeerLabel, PeerType, Pool, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup,
+    Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Ipam, IpamPool, Messages,
+    Notifications, Peer, PeerFamily, PeerLabel, PeerType, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup,
 };
 
 use std::collections::BTreeMap;
@@ -66,7 +66,9 @@ impl Collector for Scrape {
         if let Some(cluster) = &self.0.cluster {
             families.cluster(cluster);
         }
-        families.addresses(&self.0);
+        if let Some(services) = &self.0.services {
+            families.services(services);
+        }
         families.compat(&self.0);
         families.process(&self.0.process);
         families.0.into_values().collect()
@@ -94,6 +96,24 @@ impl Families {
         for ClusterKind { kind, objects, watch_restarts } in &cluster.kinds {
             self.add(&name::K8S_OBJECTS, &[("kind", kind)], *objects as f64);
             self.add(&name::K8S_WATCH_RESTARTS, &[("kind", kind)], *watch_restarts as f64);
+        }
+        if let Some(ipam) = &cluster.allocator {
+            self.ipam(ipam);
+        }
+    }
+
+    fn ipam(&mut self, ipam: &Ipam) {
+        self.add(&name::LEADER, &[], flag(ipam.leads));
+        for IpamPool { name: pool, total, used } in &ipam.pools {
+            for (at, family) in ["ipv4", "ipv6"].into_iter().enumerate().filter(|(at, _)| total[*at] > 0) {
+                let (total, used) = (total[at] as f64, used[at] as f64);
+                for (state, value) in [("total", total), ("used", used), ("free", total - used)] {
+                    self.add(&name::IPAM_ADDRESSES, &[("pool", pool), ("family", family), ("state", state)], value);
+                }
+            }
+        }
+        for (pool, reason, count) in &ipam.failures {
+            self.add(&name::IPAM_FAILURES, &[("pool", pool), ("reason", reason)], *count as f64);
         }
     }
 
@@ -196,25 +216,10 @@ impl Families {
         }
     }
 
-    fn addresses(&mut self, snapshot: &Snapshot) {
-        if let Some(services) = &snapshot.services {
-            self.add(&name::SERVICES_ADVERTISED, &[], services.advertised as f64);
-            for (reason, count) in &services.blocked {
-                self.add(&name::SERVICES_BLOCKED, &[("reason", reason)], *count as f64);
-            }
-        }
-        for pool in &snapshot.pools {
-            for (family, (total, used)) in ["ipv4", "ipv6"].into_iter().zip(pool.total.into_iter().zip(pool.used)) {
-                for (state, value) in [("total", total), ("used", used), ("free", (total - used).max(0.0))] {
-                    self.add(&name::IPAM_ADDRESSES, &[("pool", &pool.name), ("family", family), ("state", state)], value);
-                }
-            }
-        }
-        for AllocationFailures { pool, reason, count } in &snapshot.allocation_failures {
-            self.add(&name::IPAM_FAILURES, &[("pool", pool), ("reason", reason)], *count as f64);
-        }
-        if let Some(leads) = snapshot.leader {
-            self.add(&name::LEADER, &[], flag(leads));
+    fn services(&mut self, services: &Services) {
+        self.add(&name::SERVICES_ADVERTISED, &[], services.advertised as f64);
+        for (reason, count) in &services.blocked {
+            self.add(&name::SERVICES_BLOCKED, &[("reason", reason)], *count as f64);
         }
     }
 

@@ -22,11 +22,6 @@ pub struct Snapshot {
     pub cluster: Option<Cluster>,
     /// `None` when this process announces no Services.
     pub services: Option<Services>,
-    /// Empty when this process allocates no addresses.
-    pub pools: Vec<Pool>,
-    pub allocation_failures: Vec<AllocationFailures>,
-    /// Whether this process is the one that allocates; `None` when it is not meant to.
-    pub leader: Option<bool>,
     pub process: Process,
     pub compat: Compat,
     pub peer_label: PeerLabel,
@@ -50,6 +45,25 @@ pub struct Cluster {
     /// Changes that were taken in.
     pub updates: u64,
     pub kinds: Vec<ClusterKind>,
+    /// `None` without the role.
+    pub allocator: Option<Ipam>,
+}
+
+/// What the role `allocator` does.
+#[derive(Clone, Debug, Default)]
+pub struct Ipam {
+    pub leads: bool,
+    pub pools: Vec<IpamPool>,
+    /// Pool, reason code, how often.
+    pub failures: Vec<(String, &'static str, u64)>,
+}
+
+/// A pool; IPv4 and IPv6.
+#[derive(Clone, Debug)]
+pub struct IpamPool {
+    pub name: String,
+    pub total: [u128; 2],
+    pub used: [u64; 2],
 }
 
 /// Services of a node that announces their addresses.
@@ -64,25 +78,6 @@ pub struct Services {
     pub blocked: Vec<(&'static str, u64)>,
 }
 
-/// A pool of addresses; IPv4, then IPv6.
-#[derive(Clone, Debug, Default)]
-pub struct Pool {
-    pub name: String,
-    /// Usable addresses.
-    pub total: [f64; 2],
-    pub used: [f64; 2],
-}
-
-/// Requests that could not be met since the start.
-#[derive(Clone, Debug)]
-pub struct AllocationFailures {
-    /// Empty where no pool came into question.
-    pub pool: String,
-    pub reason: &'static str,
-    pub count: u64,
-}
-
-/// One kind of objects that is watched.
 #[derive(Clone, Debug)]
 pub struct ClusterKind {
     pub kind: &'static str,

@@ -56,13 +56,15 @@ fn snapshot() -> Snapshot {
 /// What comes from the objects of a cluster.
 fn followed() -> Snapshot {
     let announced = vec![("shop/web".into(), "203.0.113.5".into())];
+    let ipam = Ipam {
+        leads: true,
+        pools: vec![IpamPool { name: "public".into(), total: [256, 0], used: [3, 0] }],
+        failures: vec![("public".into(), "poolExhausted", 4)],
+    };
     let kinds = vec![ClusterKind { kind: "Node", objects: 3, watch_restarts: 2 }];
     Snapshot {
-        cluster: Some(Cluster { connected: true, config_loaded: true, updates: 9, kinds, ..Cluster::default() }),
+        cluster: Some(Cluster { connected: true, config_loaded: true, updates: 9, kinds, allocator: Some(ipam), ..Cluster::default() }),
         services: Some(Services { node: "n1".into(), announced, advertised: 1, blocked: vec![("noEndpoints", 2)] }),
-        pools: vec![Pool { name: "public".into(), total: [256.0, 0.0], used: [3.0, 0.0] }],
-        allocation_failures: vec![AllocationFailures { pool: "public".into(), reason: "poolExhausted", count: 4 }],
-        leader: Some(true),
         ..Snapshot::default()
     }
 }

@@ -247,6 +247,8 @@ fn schema<T: JsonSchema>() -> Value {
     let mut settings = SchemaSettings::openapi3();
     settings.inline_subschemas = true;
     settings.meta_schema = None;
+    // What we leave out where it is empty is not required.
+    settings.contract = schemars::generate::Contract::Serialize;
     let schema: Schema = settings.into_generator().into_root_schema_for::<T>();
     let mut value = schema.to_value();
     every_mut(&mut value, &mut tidy);
