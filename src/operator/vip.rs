@@ -1,7 +1,6 @@
 //! The role `vip`: addresses of Services go to the peers that MetalLB's objects name.
 
 use super::state::Vips;
-use super::translate::Translated;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{Report, Severity};
 use crate::kube::metallb::announce::{Announcer, NodeFacts, Settings};
@@ -9,12 +8,11 @@ use crate::kube::metallb::check;
 use crate::kube::metallb::complaint::{Complaint, Severity as Grade};
 use crate::kube::metallb::model::Config;
 use crate::kube::metallb::objects::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
-use crate::kube::metallb::peers::{Lowering, Surroundings};
+use crate::kube::metallb::peers::{Lowered, Lowering, Surroundings};
 use crate::kube::objects::{ConfigMap, EndpointSlice, Key, Node, Object, Secret, Service};
 use crate::kube::selection::{LEGACY_CONFIG, Selection};
 use crate::kube::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use tracing::info;
 
@@ -63,8 +61,8 @@ impl Vip {
         all.into_iter().map(|selection| selection.in_namespace(namespace)).collect()
     }
 
-    /// Adds what follows to `all`; `neighbors` are there by other objects.
-    pub fn translate(&mut self, store: &Store, node: &Node, neighbors: BTreeMap<IpAddr, String>, all: &mut Translated) {
+    /// What follows; `names` are those of neighbors by other objects.
+    pub fn translate(&mut self, store: &Store, node: &Node, names: BTreeSet<String>) -> (Lowered, Vec<Report>) {
         self.configure(store);
         let facts = NodeFacts::from(node);
         self.is_new |= *self.announcer.node() != facts;
@@ -74,11 +72,10 @@ impl Vip {
             info!(service = %event.object.key, reason = event.reason, "{}", event.message);
         }
         let announcements: Vec<_> = self.announcer.announcements().collect();
-        let around = Surroundings { bfd: false, neighbors, router_id: None, tags: TAGS };
+        let around = Surroundings { bfd: false, names, router_id: None, tags: TAGS };
         let lowered = self.lowering.lower(&self.config, &node.metadata.labels, &announcements, &around);
-        all.inputs.fragments.push(lowered.input);
-        all.inputs.secrets.extend(lowered.secrets);
-        all.reports.extend(self.config.complaints.iter().chain(&lowered.complaints).map(report));
+        let reports = self.config.complaints.iter().chain(&lowered.complaints).map(report).collect();
+        (lowered, reports)
     }
 
     fn configure(&mut self, store: &Store) {
@@ -149,5 +146,5 @@ fn report(complaint: &Complaint) -> Report {
     Report { severity, object: complaint.object.to_string(), field: complaint.path.clone(), message }
 }
 
-/// Of the 24 tags with names; the others are for the file and for Calico's objects.
-const TAGS: usize = 16;
+/// Of the 24 tags with names; the others are for the file, for Calico's objects, and for telling the two kinds of objects apart.
+const TAGS: usize = 15;
