@@ -113,11 +113,10 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
         path,
         started: (now(), wall_clock()),
     });
-    let context = Context { router: plan.router, hostname: hostname(), restart_until: None, seed };
     let mut control = Control {
         shared: Arc::clone(&shared),
         running,
-        context,
+        context: Context { router: plan.router, hostname: hostname(), restart_until: None, seed },
         ids,
         listening: Listening::default(),
         fib,
