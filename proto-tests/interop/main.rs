@@ -3,11 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
+#[path = "../apiserver/mod.rs"]
+mod apiserver;
 mod guards;
 mod lab;
 mod peers;
 mod restarts;
 mod routes;
+mod services;
 mod sessions;
 mod us;
 

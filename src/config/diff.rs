@@ -105,6 +105,8 @@ fn dynamic(old: Option<&DynamicPlan>, new: &DynamicPlan, global: &Change) -> Opt
     change.note(old.group != new.group, "group", Effect::None);
     change.note(old.max != new.max, "max", Effect::None);
     change.sessions(&old.session, &new.session);
+    // The key of a range is on the listener; what was accepted with it does not know the range any more.
+    change.reset |= old.session.password != new.session.password;
     (!change.what.is_empty()).then(|| Action::ChangeRange { plan: Box::new(new.clone()), change })
 }
 
@@ -161,7 +163,9 @@ impl Change {
         self.note(old.route_reflector_client != new.route_reflector_client, "routeReflectorClient", Effect::InAndOut);
         self.note(old.next_hop != new.next_hop, "nextHop", Effect::Out);
         self.note(old.ttl != new.ttl, "multihop, ttlSecurity", Effect::Reset);
-        self.note(old.password != new.password, "password", Effect::Reset);
+        // One key for another goes into the connection as it is (RFC 2385 leaves keys to the operators of both ends).
+        let rekeyed = old.password.is_some() && new.password.is_some();
+        self.note(old.password != new.password, "password", if rekeyed { Effect::None } else { Effect::Reset });
         self.note(restart(old) != restart(new), "gracefulRestart", Effect::Reset);
         self.note(old.graceful_restart.stale_time != new.graceful_restart.stale_time, "gracefulRestart.staleTime", Effect::None);
         self.note(old.add_path_receive != new.add_path_receive, "addPath.receive", Effect::Reset);

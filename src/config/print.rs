@@ -82,6 +82,8 @@ fn kubernetes(plan: &KubernetesPlan) -> file::Kubernetes {
         namespace: plan.namespace.clone(),
         roles: Some(plan.roles.clone()),
         load_balancer_class: plan.load_balancer_class.clone(),
+        ignore_exclude_label: Some(plan.ignore_exclude_label).filter(|on| *on),
+        strict: Some(plan.strict).filter(|on| *on),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::state::Vips;
 use super::vip::Vip;
+use crate::config::Identities;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{self, Hold, Local, Objects, Report, Roles};
 use crate::kube::objects::{Key, Node};
@@ -26,13 +27,24 @@ pub struct Translator {
     plan: KubernetesPlan,
     /// Where Secrets and namespaced configuration are.
     namespace: String,
+    /// Who the file says that we and its neighbors are, and the text that says so.
+    said: Identities,
+    file: Arc<str>,
     vip: Option<Vip>,
 }
 
 impl Translator {
     pub fn new(plan: &KubernetesPlan, namespace: &str) -> Self {
         let vip = plan.roles.contains(&Role::Vip).then(|| Vip::new(plan));
-        Self { plan: plan.clone(), namespace: namespace.to_owned(), vip }
+        Self { plan: plan.clone(), namespace: namespace.to_owned(), said: Identities::default(), file: Arc::default(), vip }
+    }
+
+    /// The file as it was loaded.
+    pub fn handle_file(&mut self, text: &Arc<str>) {
+        if !Arc::ptr_eq(&self.file, text) {
+            self.said = Identities::read(text);
+            self.file = Arc::clone(text);
+        }
     }
 
     /// What has to be watched.
@@ -60,8 +72,9 @@ impl Translator {
         }
         if let Some(vip) = &mut self.vip {
             let node = store.get::<Node>(&Key::new("", &self.plan.node_name)).ok_or(Hold::NodeUnknown)?;
-            let neighbors = all.sessions.iter().map(|(address, (name, _))| (*address, name.clone())).collect();
-            vip.translate(store, node, neighbors, &mut all);
+            let mut said = self.said.clone();
+            said.neighbors.extend(all.sessions.iter().map(|(address, (name, _))| (*address, name.clone())));
+            vip.translate(store, node, said, &mut all);
         }
         Ok(all)
     }

@@ -2,6 +2,7 @@
 
 use super::state::Vips;
 use super::translate::Translated;
+use crate::config::Identities;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{Report, Severity};
 use crate::kube::metallb::announce::{Announcer, NodeFacts, Settings};
@@ -14,7 +15,6 @@ use crate::kube::objects::{ConfigMap, EndpointSlice, Key, Node, Object, Secret, 
 use crate::kube::selection::{LEGACY_CONFIG, Selection};
 use crate::kube::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use tracing::info;
 
@@ -32,7 +32,8 @@ pub struct Vip {
 
 impl Vip {
     pub fn new(plan: &KubernetesPlan) -> Self {
-        let settings = Settings { class: plan.load_balancer_class.clone(), ..Settings::default() };
+        let settings =
+            Settings { class: plan.load_balancer_class.clone(), ignore_exclude_label: plan.ignore_exclude_label, strict: plan.strict };
         let node = NodeFacts { name: plan.node_name.clone(), ..NodeFacts::default() };
         Self {
             config: Arc::default(),
@@ -63,8 +64,8 @@ impl Vip {
         all.into_iter().map(|selection| selection.in_namespace(namespace)).collect()
     }
 
-    /// Adds what follows to `all`; `neighbors` are there by other objects.
-    pub fn translate(&mut self, store: &Store, node: &Node, neighbors: BTreeMap<IpAddr, String>, all: &mut Translated) {
+    /// Adds what follows to `all`. The file, and other objects, have said who we and some neighbors are.
+    pub fn translate(&mut self, store: &Store, node: &Node, said: Identities, all: &mut Translated) {
         self.configure(store);
         let facts = NodeFacts::from(node);
         self.is_new |= *self.announcer.node() != facts;
@@ -74,7 +75,7 @@ impl Vip {
             info!(service = %event.object.key, reason = event.reason, "{}", event.message);
         }
         let announcements: Vec<_> = self.announcer.announcements().collect();
-        let around = Surroundings { bfd: false, neighbors, router_id: None, tags: TAGS };
+        let around = Surroundings { bfd: false, neighbors: said.neighbors, router_id: said.router_id, tags: TAGS };
         let lowered = self.lowering.lower(&self.config, &node.metadata.labels, &announcements, &around);
         all.inputs.fragments.push(lowered.input);
         all.inputs.secrets.extend(lowered.secrets);

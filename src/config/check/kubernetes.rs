@@ -39,6 +39,8 @@ impl Checker<'_> {
             node_name: node_name.unwrap_or_default(),
             namespace: written.namespace,
             load_balancer_class: written.load_balancer_class,
+            ignore_exclude_label: written.ignore_exclude_label.unwrap_or_default(),
+            strict: written.strict.unwrap_or_default(),
             roles,
         })
     }
