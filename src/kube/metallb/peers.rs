@@ -75,12 +75,17 @@ impl Lowering {
     pub fn lower(&mut self, config: &Config, labels: &Labels, announcements: &[Announcement], around: &Surroundings) -> Lowered {
         let mut report = Report::default();
         let peers = sessions(config, labels, around, &mut report);
+        let classes: Vec<Class> = announcements.iter().map(Class::of).collect();
         let mut prefixes: BTreeMap<Class, Vec<IpNet>> = BTreeMap::new();
-        for announcement in announcements {
-            prefixes.entry(Class::of(announcement)).or_default().push(announcement.prefix);
+        for (announcement, class) in announcements.iter().zip(&classes) {
+            // Thousands of prefixes, a handful of classes: only those are copied.
+            match prefixes.get_mut(class) {
+                Some(members) => members.push(announcement.prefix),
+                None => drop(prefixes.insert(class.clone(), vec![announcement.prefix])),
+            }
         }
         self.assign_tags(&prefixes, around.tags);
-        let networks = announcements.iter().map(|a| self.network(a)).collect();
+        let networks = announcements.iter().zip(&classes).map(|(a, class)| self.network(a, class)).collect();
         let mut policies = BTreeMap::from([(IMPORT.to_owned(), self.import_rules())]);
         let (mut neighbors, mut secrets) = (Vec::new(), BTreeMap::new());
         let mut profiles = BTreeMap::new();
@@ -125,8 +130,7 @@ impl Lowering {
         }
     }
 
-    fn network(&self, announcement: &Announcement) -> file::Network {
-        let class = Class::of(announcement);
+    fn network(&self, announcement: &Announcement, class: &Class) -> file::Network {
         let carried = announcement.everybody.as_ref().or_else(|| announcement.peers.values().next());
         let attributes = carried.filter(|_| class.attributes.is_none()).cloned().unwrap_or_default();
         let (standard, large) = split(&attributes.communities);
@@ -135,7 +139,7 @@ impl Lowering {
             communities: Some(standard).filter(|list| !list.is_empty()),
             large_communities: Some(large).filter(|list| !list.is_empty()),
             local_pref: attributes.local_pref,
-            tags: self.classes.get(&class).map(|tag| vec![tag_name(*tag)]),
+            tags: self.classes.get(class).map(|tag| vec![tag_name(*tag)]),
             ..file::Network::default()
         }
     }
