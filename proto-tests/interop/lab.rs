@@ -72,10 +72,10 @@ impl Lab {
         // Of the range for tests of devices (RFC 2544), so that runs at the same time do not meet.
         let network = [198, 18 + (high & 1), low, count.wrapping_mul(4)];
         let [a, b, c, d] = network;
-        run(&format!("ip link add {name} type veth peer name up netns {}", host.namespace));
+        run(&format!("ip link add {name} type veth peer name outside netns {}", host.namespace));
         run(&format!("ip address add {a}.{b}.{c}.{}/30 dev {name}", d + 1));
         run(&format!("ip link set {name} up"));
-        host.address("up", &format!("{a}.{b}.{c}.{}/30", d + 2));
+        host.address("outside", &format!("{a}.{b}.{c}.{}/30", d + 2));
         std::net::Ipv4Addr::new(a, b, c, d + 1)
     }
 

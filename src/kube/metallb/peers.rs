@@ -55,7 +55,8 @@ pub struct Lowering {
 /// What the prefixes of a class have in common.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Class {
-    peers: BTreeSet<String>,
+    /// `None`: all, so that a peer that comes or goes is nothing to the others.
+    peers: Option<BTreeSet<String>>,
     /// Where the peers get different attributes: which. Otherwise the prefixes carry them.
     attributes: Option<BTreeMap<String, Attributes>>,
 }
@@ -66,7 +67,12 @@ impl Class {
         let first = values.next();
         let uniform = values.all(|other| Some(other) == first);
         let attributes = (!uniform).then(|| announcement.peers.clone());
-        Self { peers: announcement.peers.keys().cloned().collect(), attributes }
+        let is_for_all = announcement.everybody.is_some() && !announcement.peers.is_empty();
+        Self { peers: (!is_for_all).then(|| announcement.peers.keys().cloned().collect()), attributes }
+    }
+
+    fn is_for(&self, peer: &str) -> bool {
+        self.peers.as_ref().is_none_or(|peers| peers.contains(peer))
     }
 }
 
@@ -119,7 +125,7 @@ impl Lowering {
     fn assign_tags(&mut self, prefixes: &BTreeMap<Class, Vec<IpNet>>, limit: usize) {
         self.classes.retain(|class, _| prefixes.contains_key(class));
         for class in prefixes.keys() {
-            if self.classes.contains_key(class) || class.peers.is_empty() {
+            if self.classes.contains_key(class) || class.peers.as_ref().is_some_and(BTreeSet::is_empty) {
                 continue;
             }
             let used: BTreeSet<usize> = self.classes.values().copied().collect();
@@ -155,7 +161,7 @@ impl Lowering {
     fn export_rules(&self, peer: &str, prefixes: &BTreeMap<Class, Vec<IpNet>>) -> Vec<Rule> {
         let mut rules = Vec::new();
         let mut plain = Vec::new();
-        for (class, members) in prefixes.iter().filter(|(class, _)| class.peers.contains(peer)) {
+        for (class, members) in prefixes.iter().filter(|(class, _)| class.is_for(peer)) {
             let tag = self.classes.get(class).copied();
             let own = class.attributes.as_ref().and_then(|all| all.get(peer));
             match (tag, own) {
