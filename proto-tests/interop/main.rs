@@ -3,13 +3,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
+#[cfg(feature = "kube")]
 #[path = "../apiserver/mod.rs"]
 mod apiserver;
+#[cfg(feature = "kube")]
+mod calico;
+#[cfg(feature = "kube")]
+mod cluster;
 mod guards;
 mod lab;
 mod peers;
 mod restarts;
 mod routes;
+#[cfg(feature = "kube")]
 mod services;
 mod sessions;
 mod us;

@@ -105,8 +105,8 @@ fn dynamic(old: Option<&DynamicPlan>, new: &DynamicPlan, global: &Change) -> Opt
     change.note(old.group != new.group, "group", Effect::None);
     change.note(old.max != new.max, "max", Effect::None);
     change.sessions(&old.session, &new.session);
-    // The key of a range is on the listener; what was accepted with it does not know the range any more.
-    change.reset |= old.session.password != new.session.password;
+    // The key of a range is on the listener: what was accepted with the old one ends.
+    change.reset |= key(&old.session) != key(&new.session);
     (!change.what.is_empty()).then(|| Action::ChangeRange { plan: Box::new(new.clone()), change })
 }
 
@@ -163,8 +163,9 @@ impl Change {
         self.note(old.route_reflector_client != new.route_reflector_client, "routeReflectorClient", Effect::InAndOut);
         self.note(old.next_hop != new.next_hop, "nextHop", Effect::Out);
         self.note(old.ttl != new.ttl, "multihop, ttlSecurity", Effect::Reset);
-        // One key for another goes into the connection as it is (RFC 2385 leaves keys to the operators of both ends).
-        let rekeyed = old.password.is_some() && new.password.is_some();
+        // One key for another goes into the connection as it is (RFC 2385 leaves keys to the operators of both ends); where the key is
+        // found is nothing that the peer sees.
+        let rekeyed = key(old) == key(new) || (key(old).is_some() && key(new).is_some());
         self.note(old.password != new.password, "password", if rekeyed { Effect::None } else { Effect::Reset });
         self.note(restart(old) != restart(new), "gracefulRestart", Effect::Reset);
         self.note(old.graceful_restart.stale_time != new.graceful_restart.stale_time, "gracefulRestart.staleTime", Effect::None);
@@ -179,6 +180,11 @@ impl Change {
         self.note(old.import != new.import, "import", Effect::In);
         self.note(old.export != new.export, "export", Effect::Out);
     }
+}
+
+/// The octets of the MD5 key, wherever they are kept.
+fn key(session: &SessionPlan) -> Option<&[u8]> {
+    session.password.as_ref().map(|p| p.value.expose())
 }
 
 const ADD_PATH_OFF: super::plan::AddPathSend = super::plan::AddPathSend::Off;

@@ -173,6 +173,8 @@ impl Families {
         self.add(&name::GROUP_MESSAGES, &labels, group.messages_encoded as f64);
         self.add(&name::GROUP_BYTES, &labels, group.bytes_encoded as f64);
         self.add(&name::GROUP_MEMORY, &labels, group.memory_bytes as f64);
+        self.add(&name::GROUP_JOURNAL, &labels, group.journal_bytes as f64);
+        self.add(&name::GROUP_JOURNAL_DEAD, &labels, group.journal_dead_bytes as f64);
     }
 
     fn fib(&mut self, fib: &Fib) {

@@ -57,6 +57,8 @@ metrics! {
     GROUP_MESSAGES = counter("kubgp_update_group_messages_encoded_total", "UPDATE messages encoded for a group, however many members read them.");
     GROUP_BYTES = counter("kubgp_update_group_bytes_encoded_total", "Octets encoded for a group, however many members read them.");
     GROUP_MEMORY = gauge("kubgp_update_group_memory_bytes", "Memory of an update group, journal included.");
+    GROUP_JOURNAL = gauge("kubgp_update_group_journal_bytes", "Octets of encoded messages that an update group keeps for its members.");
+    GROUP_JOURNAL_DEAD = gauge("kubgp_update_group_journal_dead_bytes", "Those of them that nobody needs any more: at most as many as the others, and 1 MiB.");
     CONVERGENCE = histogram("kubgp_convergence_seconds", "From an UPDATE read until what follows from it is handed to the sending side, the oldest of each RIB turn.");
     RIB_BATCH = histogram("kubgp_rib_batch_seconds", "Time of one RIB turn.");
     FIB_ROUTES = gauge("kubgp_fib_routes", "Routes that we installed in the kernel.");

@@ -292,6 +292,9 @@ pub struct UpdateGroup {
     pub messages_encoded: u64,
     pub bytes_encoded: u64,
     pub memory_bytes: u64,
+    /// Encoded messages kept for the members, and what of them nobody needs any more.
+    pub journal_bytes: u64,
+    pub journal_dead_bytes: u64,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,6 @@
 //! The role `vip`: addresses of Services go to the peers that MetalLB's objects name.
 
 use super::state::Vips;
-use super::translate::Translated;
 use crate::config::Identities;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{Report, Severity};
@@ -10,7 +9,7 @@ use crate::kube::metallb::check;
 use crate::kube::metallb::complaint::{Complaint, Severity as Grade};
 use crate::kube::metallb::model::Config;
 use crate::kube::metallb::objects::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
-use crate::kube::metallb::peers::{Lowering, Surroundings};
+use crate::kube::metallb::peers::{Lowered, Lowering, Surroundings};
 use crate::kube::objects::{ConfigMap, EndpointSlice, Key, Node, Object, Secret, Service};
 use crate::kube::selection::{LEGACY_CONFIG, Selection};
 use crate::kube::store::Store;
@@ -64,8 +63,8 @@ impl Vip {
         all.into_iter().map(|selection| selection.in_namespace(namespace)).collect()
     }
 
-    /// Adds what follows to `all`. The file, and other objects, have said who we and some neighbors are.
-    pub fn translate(&mut self, store: &Store, node: &Node, said: Identities, all: &mut Translated) {
+    /// What follows. The file, and other objects, have said who we and some neighbors are.
+    pub fn translate(&mut self, store: &Store, node: &Node, said: Identities) -> (Lowered, Vec<Report>) {
         self.configure(store);
         let facts = NodeFacts::from(node);
         self.is_new |= *self.announcer.node() != facts;
@@ -75,11 +74,11 @@ impl Vip {
             info!(service = %event.object.key, reason = event.reason, "{}", event.message);
         }
         let announcements: Vec<_> = self.announcer.announcements().collect();
-        let around = Surroundings { bfd: false, neighbors: said.neighbors, router_id: said.router_id, tags: TAGS };
+        let names = said.neighbors.into_values().collect();
+        let around = Surroundings { bfd: false, names, router_id: said.router_id, tags: TAGS };
         let lowered = self.lowering.lower(&self.config, &node.metadata.labels, &announcements, &around);
-        all.inputs.fragments.push(lowered.input);
-        all.inputs.secrets.extend(lowered.secrets);
-        all.reports.extend(self.config.complaints.iter().chain(&lowered.complaints).map(report));
+        let reports = self.config.complaints.iter().chain(&lowered.complaints).map(report).collect();
+        (lowered, reports)
     }
 
     fn configure(&mut self, store: &Store) {
@@ -150,5 +149,5 @@ fn report(complaint: &Complaint) -> Report {
     Report { severity, object: complaint.object.to_string(), field: complaint.path.clone(), message }
 }
 
-/// Of the 24 tags with names; the others are for the file and for Calico's objects.
-const TAGS: usize = 16;
+/// Of the 24 tags with names; the others are for the file, for Calico's objects, and for telling the two kinds of objects apart.
+const TAGS: usize = 15;

@@ -6,6 +6,8 @@
 //! Invariants: a look at the tables is short, a long list is walked in slices; what waits for a slow client is bounded.
 
 mod actions;
+mod birds;
+mod calico;
 mod capabilities;
 mod changes;
 mod clock;
@@ -32,6 +34,7 @@ mod watch;
 pub use serving::Serving;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ipnet::IpNet;
 
@@ -64,6 +67,8 @@ struct Inner {
     logs: Logs,
     events: Events,
     cluster: View,
+    /// [`calico::readiness`] was there once.
+    was_ready: AtomicBool,
 }
 
 impl Daemon {
@@ -71,7 +76,7 @@ impl Daemon {
     pub fn new(speaker: Handle, levels: Levels, cluster: View) -> Self {
         let logs = Logs::new(levels, &speaker.running().plan.log.level);
         let events = Events::follow(speaker.clone());
-        Self(Arc::new(Inner { speaker, logs, events, cluster }))
+        Self(Arc::new(Inner { speaker, logs, events, cluster, was_ready: AtomicBool::new(false) }))
     }
 
     fn speaker(&self) -> &Handle {

@@ -80,6 +80,8 @@ fn tables(state: &mut RibState) -> Snapshot {
         messages_encoded: stats.messages_encoded,
         bytes_encoded: stats.bytes_encoded,
         memory_bytes: stats.memory,
+        journal_bytes: stats.bytes,
+        journal_dead_bytes: stats.dead_bytes,
     });
     Snapshot {
         rib: Family::ALL.into_iter().map(rib).collect(),
