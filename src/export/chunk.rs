@@ -1,6 +1,7 @@
 //! Building chunks: messages in order, with their audiences and the keys that are live in them.
 
 use super::journal::{Audience, Chunk, Messages};
+use super::key_list::KeyList;
 use super::pack::Packer;
 use super::route::{NOBODY, RouteId};
 use super::slot::Slot;
@@ -41,7 +42,7 @@ impl Entry {
 /// What the writer keeps of a chunk.
 #[derive(Debug)]
 pub(super) struct Meta {
-    pub keys: Box<[u32]>,
+    pub keys: KeyList,
     /// How many of the keys are live here.
     pub live: u32,
     pub tombstones: u32,
@@ -52,7 +53,7 @@ pub(super) struct Meta {
 impl Meta {
     /// Octets that nobody needs, by the average of the chunk.
     pub fn dead(&self) -> u64 {
-        let keys = self.keys.len() as u64;
+        let keys = u64::from(self.keys.len());
         (keys - u64::from(self.live)) * u64::from(self.len) / keys.max(1)
     }
 }
@@ -145,7 +146,7 @@ impl Builder {
     }
 
     /// Adds the withdraws for single peers. Returns the chunk and the keys that are live in it.
-    pub fn finish(mut self, number: u64, packer: &mut Packer, nlri: NlriOf<'_>) -> (Chunk, Box<[u32]>) {
+    pub fn finish(mut self, number: u64, packer: &mut Packer, nlri: NlriOf<'_>) -> (Chunk, Vec<u32>) {
         let exceptions = self.out.len();
         self.owed.sort_unstable();
         for owed in self.owed.chunk_by(|a, b| a.0 == b.0) {
@@ -168,6 +169,6 @@ impl Builder {
             updates: self.updates.unwrap_or(exceptions) as u32,
             exceptions: exceptions as u32,
         };
-        (chunk, self.keys.into())
+        (chunk, self.keys)
     }
 }

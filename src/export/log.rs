@@ -6,6 +6,7 @@
 
 use super::chunk::{Builder, CHUNK, Entry, Meta, NlriOf};
 use super::journal::{Chunk, Journal};
+use super::key_list::KeyList;
 use super::members::Members;
 use super::pack::Packer;
 use super::route::{NOBODY, Route, RouteId, Routes};
@@ -181,12 +182,12 @@ impl Log {
     fn install(&mut self, builder: Builder, number: u64, packer: &mut Packer, nlri: NlriOf<'_>) -> Chunk {
         let (chunk, keys) = builder.finish(number, packer, nlri);
         let mut tombstones = 0;
-        for key in keys.iter() {
+        for key in &keys {
             let slot = &mut self.slots[*key];
             *slot = slot.at(number);
             tombstones += u32::from(slot.is_tombstone());
         }
-        let meta = Meta { live: keys.len() as u32, tombstones, len: chunk.bytes.len() as u32, keys };
+        let meta = Meta { live: keys.len() as u32, tombstones, len: chunk.bytes.len() as u32, keys: KeyList::new(&keys) };
         if tombstones > 0 {
             self.with_tombstones.insert(number);
         }
@@ -278,7 +279,7 @@ impl Log {
         for number in run {
             let Some(meta) = self.forget(*number) else { continue };
             keys.extend(meta.keys.iter().filter(|key| {
-                let slot = self.slots[**key];
+                let slot = self.slots[*key];
                 !slot.is_vacant() && slot.chunk() == *number
             }));
         }
@@ -300,7 +301,7 @@ impl Log {
         let least = if self.breaks(Rule::TombstoneNeed) { u64::MAX } else { least };
         let mut freed = Vec::new();
         while let Some(number) = self.with_tombstones.first().copied().filter(|number| *number < least) {
-            let keys: Vec<u32> = self.metas.get(&number).map_or(Vec::new(), |meta| meta.keys.to_vec());
+            let keys: Vec<u32> = self.metas.get(&number).map_or(Vec::new(), |meta| meta.keys.iter().collect());
             for key in keys {
                 let slot = self.slot(key);
                 if slot.is_tombstone() && slot.chunk() == number {
@@ -436,7 +437,7 @@ impl Log {
     /// Octets, about.
     fn memory(&self) -> u64 {
         let slots = self.slots.memory();
-        let keys: usize = self.metas.values().map(|m| m.keys.len() * size_of::<u32>() + size_of::<Meta>()).sum();
+        let keys: usize = self.metas.values().map(|m| m.keys.memory() + size_of::<Meta>()).sum();
         self.bytes + (slots + keys) as u64 + self.routes.memory() as u64
     }
 

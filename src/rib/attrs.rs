@@ -116,8 +116,7 @@ impl Interner {
         };
         self.set_bytes += set.size();
         let (entries, hasher) = (&self.entries, &self.hasher);
-        self.by_set
-            .insert_unique(hash, index, |&i| hasher.hash_one(entries[i].set.as_ref().expect("the index names sets in use")));
+        self.by_set.insert_unique(hash, index, |&i| hasher.hash_one(entries[i].set.as_ref().expect("the index names sets in use")));
         index
     }
 }
