@@ -8,7 +8,8 @@ pub use policy::{
 };
 pub use values::{
     AddPathSend, AdminState, Asn, Compat, FamilyName, FibTable, GracefulRestartMode, Install, Ipip, KubernetesRole, LimitAction, List,
-    LogFormat, MedText, MetricsListen, NextHopMode, NextHopText, OnStop, OriginText, PeerLabel, Period, RoleName, RouterIdText, RuleAction,
+    LogFormat, MedText, MetricsListen, NextHopMode, NextHopText, OnDrain, OnStop, OriginText, PeerLabel, Period, RoleName, RouterIdText,
+    RuleAction,
 };
 
 use ipnet::IpNet;
@@ -221,6 +222,7 @@ section! {
         /// `self`, or an address.
         next_hop: NextHopText,
         tags: Vec<String>,
+        on_drain: OnDrain,
     }
 }
 
@@ -283,6 +285,10 @@ section! {
         calico_namespace: String,
         roles: Vec<KubernetesRole>,
         load_balancer_class: String,
+        /// Announce also from nodes labelled `node.kubernetes.io/exclude-from-external-load-balancers`.
+        ignore_exclude_label: bool,
+        /// Do not announce where advertisements send one prefix to one peer with different localPref. Default: the highest counts.
+        strict: bool,
     }
 }
 
