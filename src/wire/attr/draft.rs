@@ -44,12 +44,13 @@ impl<'a> Draft<'a> {
             self.entries.dedup_by_key(|e| e.code);
         }
         let mut head = AttrHead::new(tags);
-        let mut tlvs: SmallVec<[u8; 512]> = SmallVec::new();
+        let mut bytes: SmallVec<[u8; 512]> = SmallVec::new();
+        head.put_next_hop(next_hop, &mut bytes);
         for entry in &self.entries {
             note(entry, &mut head);
-            put_tlv(entry.flags, entry.code, &entry.value, &mut tlvs);
+            put_tlv(entry.flags, entry.code, &entry.value, &mut bytes);
         }
-        AttrSet::from_parts(head, next_hop, &tlvs)
+        AttrSet::from_parts(head, &bytes)
     }
 }
 

@@ -76,6 +76,19 @@ impl AttrHead {
         }
     }
 
+    /// Begins the bytes of a set with its next hop.
+    pub(super) fn put_next_hop(&mut self, next_hop: NextHop, bytes: &mut SmallVec<[u8; 512]>) {
+        match next_hop {
+            NextHop::V4(a) => bytes.extend_from_slice(&a.octets()),
+            NextHop::V6(a) => bytes.extend_from_slice(&a.octets()),
+            NextHop::V6WithLinkLocal(global, local) => {
+                bytes.extend_from_slice(&global.octets());
+                bytes.extend_from_slice(&local.octets());
+            }
+        }
+        self.next_hop_len = bytes.len() as u8;
+    }
+
     pub(super) fn set_local_pref(&mut self, value: Option<u32>) {
         self.local_pref = value.unwrap_or_default();
         self.present |= if value.is_some() { LOCAL_PREF } else { 0 };
@@ -99,21 +112,10 @@ pub struct AttrSet(ThinArc<AttrHead, u8>);
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 impl AttrSet {
-    /// `tlvs` must be canonical as described above; only this room builds it.
-    pub(in crate::wire) fn from_parts(head: AttrHead, next_hop: NextHop, tlvs: &[u8]) -> Self {
-        let mut bytes: SmallVec<[u8; 512]> = SmallVec::new();
-        match next_hop {
-            NextHop::V4(a) => bytes.extend_from_slice(&a.octets()),
-            NextHop::V6(a) => bytes.extend_from_slice(&a.octets()),
-            NextHop::V6WithLinkLocal(global, local) => {
-                bytes.extend_from_slice(&global.octets());
-                bytes.extend_from_slice(&local.octets());
-            }
-        }
-        let next_hop_len = bytes.len() as u8;
-        bytes.extend_from_slice(tlvs);
-        let hash = HASHER.hash_one((head.tags, next_hop_len, &bytes[..])) as u32;
-        Self(ThinArc::from_header_and_slice(AttrHead { hash, next_hop_len, ..head }, &bytes))
+    /// `bytes` are those of [`AttrHead::put_next_hop`], then TLVs that are canonical as described above; only this room builds it.
+    pub(super) fn from_parts(head: AttrHead, bytes: &[u8]) -> Self {
+        let hash = HASHER.hash_one((head.tags, head.next_hop_len, bytes)) as u32;
+        Self(ThinArc::from_header_and_slice(AttrHead { hash, ..head }, bytes))
     }
 
     pub fn head(&self) -> &AttrHead {
