@@ -4,6 +4,8 @@
 
 #[path = "daemon/setup.rs"]
 mod setup;
+#[path = "daemon/vips.rs"]
+mod vips;
 
 use std::net::TcpStream;
 use std::path::Path;

@@ -54,11 +54,12 @@ const ROOMS: &[Room] = &[
         &["wire", "policy", "session", "rib", "export", "fib", "net", "config"],
         &["tokio", "arc_swap", "notify", "tracing_subscriber"],
     ),
+    shell("vips", &["fib", "config", "speaker"], &["tokio", "tokio_rustls", "rustls", "hyper", "hyper_util", "http_body_util"]),
     shell("operator", &["wire", "config", "kube", "speaker"], &["tokio"]),
     shell("metrics", &[], &["prometheus"]),
     shell(
         "api",
-        &["operator", "speaker", "config", "wire", "policy", "session", "rib", "export", "fib", "net", "metrics"],
+        &["operator", "vips", "speaker", "config", "wire", "policy", "session", "rib", "export", "fib", "net", "metrics"],
         &["axum", "hyper", "hyper_util", "http_body_util", "serde", "serde_json", "tokio", "utoipa", "jiff", "futures_util", "regex"],
     ),
     shell("cli", &["api", "config"], &["clap", "clap_complete", "comfy_table", "jiff", "serde", "serde_json", "serde_saphyr", "tokio"]),

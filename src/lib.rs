@@ -21,6 +21,8 @@ pub mod kube;
 
 pub mod speaker;
 
+pub mod vips;
+
 pub mod operator;
 
 pub mod metrics;

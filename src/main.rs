@@ -5,6 +5,7 @@ use kubgp::api::live::{Daemon, Serving};
 use kubgp::config::{self, Plan};
 use kubgp::operator;
 use kubgp::speaker::{self, Reload, logging};
+use kubgp::vips;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,7 +63,9 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(signals)?;
     let speaker = speaker::start(arguments.config, (plan, text), arguments.shards.map(usize::from)).await.map_err(|e| e.to_string())?;
-    let serving = Serving::start(Daemon::new(speaker.clone(), levels, operator::start(speaker.clone())));
+    let vips = vips::start(speaker.clone());
+    let cluster = operator::start(speaker.clone());
+    let serving = Serving::start(Daemon::new(speaker.clone(), levels, cluster, vips.view()));
     info!(version = env!("CARGO_PKG_VERSION"), "running");
     loop {
         tokio::select! {
@@ -81,6 +84,7 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
         _ = interrupt.recv() => speaker.stop_at_once().await,
     }
     serving.stop().await;
+    vips.stopped().await;
     Ok(())
 }
 

@@ -20,6 +20,7 @@ mod routes;
 mod services;
 mod sessions;
 mod us;
+mod vips;
 
 use std::io::Write;
 use std::path::Path;

@@ -106,7 +106,7 @@ pub enum Command {
     },
     /// Say why a prefix, or a Service, is or is not used and sent
     Explain {
-        #[arg(value_name = "PREFIX|svc/NS/NAME", value_parser = Subject::parse)]
+        #[arg(value_name = "PREFIX|svc/[NS/]NAME", value_parser = Subject::parse)]
         subject: Subject,
         /// The neighbor that should have it
         #[arg(long, value_name = "PEER")]
@@ -431,17 +431,17 @@ pub enum Log {
 #[derive(Clone, Debug)]
 pub enum Subject {
     Prefix(IpNet),
-    /// `namespace/name`.
+    /// `namespace/name`, or the name of a VIP of the file.
     Service(String),
 }
 
 impl Subject {
-    /// Reads a prefix, an address, or `svc/NS/NAME`.
+    /// Reads a prefix, an address, `svc/NS/NAME`, or `svc/NAME` for a VIP of the file.
     fn parse(text: &str) -> Result<Self, String> {
         let service = ["svc/", "service/", "services/"].iter().find_map(|word| text.strip_prefix(word));
         match service.map(|name| (name, name.split('/').count(), name.split('/').all(|part| !part.is_empty()))) {
-            Some((name, 2, true)) => Ok(Self::Service(name.to_owned())),
-            Some(_) => Err("write a Service as svc/NAMESPACE/NAME".to_owned()),
+            Some((name, 1 | 2, true)) => Ok(Self::Service(name.to_owned())),
+            Some(_) => Err("write a Service as svc/NAMESPACE/NAME, a VIP of the file as svc/NAME".to_owned()),
             None => parse_prefix(text).map(Self::Prefix).map_err(|why| format!("{why}; a Service is svc/NAMESPACE/NAME")),
         }
     }

@@ -5,6 +5,7 @@ mod network;
 mod policy;
 mod session;
 mod unsupported;
+mod vips;
 
 use super::complaint::{Complaint, Path, did_you_mean};
 use super::file::{self, File, Session};
@@ -173,18 +174,21 @@ impl<'a> Checker<'a> {
         let peers = self.peers(fragments);
         let dynamic = self.dynamic(fragments);
         let networks = self.networks(fragments);
+        let vips = self.vips(fragments, &networks);
         let fib = self.fib(fragments);
         let (api, metrics) = (self.api(fragments), self.metrics(fragments));
         let (log, drain) = (self.log(fragments), self.drain(fragments, kubernetes.is_some()));
         let (policies, tags) = (std::mem::take(&mut self.policies), std::mem::take(&mut self.tags));
         let waiting = router.is_none() && self.awaits_router;
         let router = if waiting { RouterPlan::unknown() } else { router? };
-        let mut plan = Plan { router, listeners, peers, dynamic, networks, policies, tags, fib, kubernetes, api, metrics, log, drain };
+        let mut plan =
+            Plan { router, listeners, peers, dynamic, networks, vips, policies, tags, fib, kubernetes, api, metrics, log, drain };
         if waiting {
             plan.listeners.clear();
             plan.peers.clear();
             plan.dynamic.clear();
             plan.networks.clear();
+            plan.vips.services.clear();
         }
         Some(plan)
     }
@@ -372,6 +376,7 @@ fn what_section(what: &str) -> &'static str {
     match what {
         "group" => "groups",
         "policy" => "policies",
+        "pool" => "vips.pools",
         _ => "bfd.profiles",
     }
 }

@@ -2,7 +2,7 @@
 
 use super::plan::{
     ApiPlan, DrainPlan, DynamicPlan, FibPlan, KubernetesPlan, LogPlan, MetricsPlan, NetworkPlan, PeerKey, PeerPlan, Plan, PolicyPlan,
-    RouterPlan, SessionPlan,
+    RouterPlan, SessionPlan, VipsPlan,
 };
 use crate::wire::attr::Tags;
 use ipnet::IpNet;
@@ -35,6 +35,7 @@ pub enum Action {
     },
     Withdraw(IpNet),
     Originate(Box<NetworkPlan>),
+    Vips(VipsPlan),
     Fib(FibPlan),
     Kubernetes(Option<Box<KubernetesPlan>>),
     Api(ApiPlan),
@@ -72,6 +73,7 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Action> {
     push(old.kubernetes != new.kubernetes, &|| Action::Kubernetes(new.kubernetes.clone().map(Box::new)));
     push(old.api != new.api, &|| Action::Api(new.api.clone()));
     push(old.metrics != new.metrics, &|| Action::Metrics(new.metrics.clone()));
+    push(old.vips != new.vips, &|| Action::Vips(new.vips.clone()));
     push(old.drain != new.drain, &|| Action::Drain(new.drain.clone()));
     let closed: BTreeSet<_> = old.listeners.difference(&new.listeners).copied().collect();
     let opened: BTreeSet<_> = new.listeners.difference(&old.listeners).copied().collect();

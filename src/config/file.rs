@@ -2,15 +2,17 @@
 
 mod policy;
 mod values;
+mod vips;
 
 pub use policy::{
     CommunityEdit, Match, Members, NumberRange, PrefixEntry, PrefixMap, Prepend, RouteNextHop, Rule, Set, SourceText, TagEdit,
 };
 pub use values::{
-    AddPathSend, AdminState, Asn, Compat, FamilyName, FibTable, GracefulRestartMode, Install, Ipip, KubernetesRole, LimitAction, List,
-    LogFormat, MedText, MetricsListen, NextHopMode, NextHopText, OnDrain, OnStop, OriginText, PeerLabel, Period, RoleName, RouterIdText,
-    RuleAction,
+    AddPathSend, AdminState, Asn, CheckType, Compat, FamilyName, FibTable, GracefulRestartMode, Install, Ipip, KubernetesRole, LimitAction,
+    List, LogFormat, MedText, MetricsListen, NextHopMode, NextHopText, OnDrain, OnStop, OriginText, PeerLabel, Period, RoleName,
+    RouterIdText, RuleAction,
 };
+pub use vips::{VipAdvertisement, VipCheck, VipPool, VipService, Vips};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -223,15 +225,6 @@ section! {
         next_hop: NextHopText,
         tags: Vec<String>,
         on_drain: OnDrain,
-    }
-}
-
-section! {
-    /// VIPs that need no Kubernetes objects.
-    pub struct Vips {
-        pools: Vec<serde_json::Value>,
-        advertise: Vec<serde_json::Value>,
-        services: Vec<serde_json::Value>,
     }
 }
 

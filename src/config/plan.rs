@@ -1,5 +1,9 @@
 //! What runs: every default filled in, every name resolved, every policy compiled.
 
+mod vips;
+
+pub use vips::{CheckPlan, HttpPlan, ProbePlan, TlsPlan, VipPlan, VipsPlan};
+
 use super::file;
 use crate::policy::{Chain, Policy};
 use crate::wire::attr::{AttrSet, Tags};
@@ -20,6 +24,8 @@ pub struct Plan {
     pub peers: BTreeMap<PeerKey, PeerPlan>,
     pub dynamic: BTreeMap<IpNet, DynamicPlan>,
     pub networks: BTreeMap<IpNet, NetworkPlan>,
+    /// Announced while they are healthy.
+    pub vips: VipsPlan,
     pub policies: BTreeMap<String, PolicyPlan>,
     /// Names of tags and their bits.
     pub tags: BTreeMap<String, Tags>,

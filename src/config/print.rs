@@ -25,7 +25,7 @@ impl Plan {
             dynamic_neighbors: filled(self.dynamic.values().map(dynamic).collect()),
             originate: Some(file::Originate { networks: Some(self.networks.values().map(|n| n.definition.clone()).collect()) }),
             policies: filled(policies),
-            vips: None,
+            vips: Some(self.vips.definition.clone()).filter(|vips| *vips != file::Vips::default()),
             fib: Some(self.fib_section()),
             bfd: None,
             kubernetes: self.kubernetes.as_ref().map(kubernetes),

@@ -127,6 +127,15 @@ api: { socket: /tmp/kubgp.sock }
 metrics: { listen: off, compat: none, peerLabel: ip-port }
 log: { level: "info,kubgp::session=debug", format: json }
 drain: { gracePeriod: 5s }
+vips:
+  pools: [{ name: front, addresses: [10.0.50.16/28, "2001:db8::1-2001:db8::f"] }]
+  advertise: [{ communities: ["1:1"], localPref: 7, tags: [vip] }, { pools: [front], largeCommunities: ["1:1:1"], med: 3 }]
+  services:
+    - { name: plain, addresses: [10.0.50.17, "2001:db8::2"] }
+    - { name: connects, addresses: [10.0.50.18], bind: false, check: { type: tcp, target: "[::1]:53", interval: 500ms } }
+    - { name: answers, addresses: [10.0.50.19], check: { type: http, target: 127.0.0.1:80, path: /livez, host: web, status: [200, 401], rise: 1, fall: 9 } }
+    - { name: secure, addresses: [10.0.50.20], check: { type: https, target: 127.0.0.1:6443, ca: /etc/ca.pem, serverName: api, timeout: 300ms } }
+    - { name: runs, addresses: [10.0.50.21], check: { type: exec, command: [/bin/true, now] } }
 kubernetes: { enabled: true, kubeconfig: /etc/kubeconfig, nodeName: n1, namespace: calico-system, roles: [reflector, vip], loadBalancerClass: kubgp.io/vip, ignoreExcludeLabel: true, strict: true }
 "#;
 

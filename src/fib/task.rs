@@ -544,6 +544,13 @@ impl Task {
                 sleep_until(self.plan.poll_timeout().unwrap_or(deadline).min(deadline)).await;
             }
         }
+        // Also where the kernel keeps no mark of ours.
+        let mine: Vec<IpAddr> = self.bound.iter().filter(|(_, mine)| **mine).map(|(address, _)| *address).collect();
+        for address in mine {
+            if let Err(error) = self.unbind(address, requester).await {
+                warn!(%address, %error, "cannot remove address");
+            }
+        }
         self.bound.clear();
         if let Err(error) = self.sweep_addresses(requester).await {
             warn!(%error, "cannot remove addresses");

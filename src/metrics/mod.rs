@@ -69,6 +69,9 @@ impl Collector for Scrape {
         if let Some(services) = &self.0.services {
             families.services(services);
         }
+        for vip in &self.0.vips {
+            families.vip(vip);
+        }
         families.compat(&self.0);
         families.process(&self.0.process);
         families.0.into_values().collect()
@@ -221,6 +224,15 @@ impl Families {
         self.add(&name::SERVICES_ADVERTISED, &[], services.advertised as f64);
         for (reason, count) in &services.blocked {
             self.add(&name::SERVICES_BLOCKED, &[("reason", reason)], *count as f64);
+        }
+    }
+
+    fn vip(&mut self, vip: &Vip) {
+        let label = [("vip", vip.name.as_str())];
+        self.add(&name::VIP_HEALTHY, &label, flag(vip.is_healthy));
+        self.add(&name::VIP_ANNOUNCED, &label, flag(vip.is_announced));
+        for (result, count) in vip.checks.iter().flat_map(|counts| ["ok", "error"].into_iter().zip(counts)) {
+            self.add(&name::VIP_CHECKS, &[label[0], ("result", result)], *count as f64);
         }
     }
 

@@ -75,6 +75,9 @@ metrics! {
     IPAM_FAILURES = counter("kubgp_ipam_allocation_failures_total", "Times that a Service got no address, by pool and reason.");
     SERVICES_ADVERTISED = gauge("kubgp_services_advertised", "Services whose addresses this node announces.");
     SERVICES_BLOCKED = gauge("kubgp_services_blocked", "Services that this node does not announce, by the first reason.");
+    VIP_HEALTHY = gauge("kubgp_vip_healthy", "1 while the check of a VIP of the file succeeds here, or it has none.");
+    VIP_ANNOUNCED = gauge("kubgp_vip_announced", "1 while a VIP of the file is announced from here, but for a drain.");
+    VIP_CHECKS = counter("kubgp_vip_checks_total", "Health checks of VIPs of the file by result.");
     PROCESS_CPU = counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");
     PROCESS_RESIDENT = gauge("process_resident_memory_bytes", "Resident memory size in bytes.");
     PROCESS_VIRTUAL = gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.");

@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub cluster: Option<Cluster>,
     /// `None` when this process announces no Services.
     pub services: Option<Services>,
+    /// VIPs of the file.
+    pub vips: Vec<Vip>,
     pub process: Process,
     pub compat: Compat,
     pub peer_label: PeerLabel,
@@ -78,6 +80,16 @@ pub struct Services {
     pub advertised: u64,
     /// How many Services are not announced, by the first reason.
     pub blocked: Vec<(&'static str, u64)>,
+}
+
+/// A VIP of the file.
+#[derive(Clone, Debug)]
+pub struct Vip {
+    pub name: String,
+    pub is_healthy: bool,
+    pub is_announced: bool,
+    /// Successes and failures; `None` where there is no check.
+    pub checks: Option<[u64; 2]>,
 }
 
 #[derive(Clone, Debug)]

@@ -34,6 +34,8 @@ pub enum Order {
     Confirm(oneshot::Sender<Result<ReloadOutcome, HandleError>>),
     Rollback(oneshot::Sender<Result<ReloadOutcome, HandleError>>),
     Network(Box<NetworkChange>, oneshot::Sender<Result<(), HandleError>>),
+    /// The prefixes of the configured VIPs that may be announced.
+    Vips(BTreeSet<IpNet>, oneshot::Sender<()>),
     /// Traffic is to leave this node, or may come back.
     Drain(bool, oneshot::Sender<Drain>),
     Stop {
@@ -90,6 +92,8 @@ pub struct Control {
     pub(super) peers: BTreeMap<IpAddr, PeerId>,
     pub(super) ranges: BTreeMap<IpNet, Arc<AtomicUsize>>,
     pub(super) networks: BTreeMap<IpNet, AttrSet>,
+    /// Prefixes of VIPs that are healthy here.
+    pub(super) vips: BTreeSet<IpNet>,
     /// What the RIB was told to originate.
     pub(super) originated: BTreeMap<IpNet, AttrSet>,
     pub(super) drain: Drain,
@@ -165,6 +169,7 @@ impl Control {
             Order::Confirm(reply) => drop(reply.send(self.confirm())),
             Order::Rollback(reply) => drop(reply.send(self.rollback().await)),
             Order::Network(change, reply) => drop(reply.send(self.change_network(*change).await)),
+            Order::Vips(prefixes, reply) => drop(reply.send(self.announce_vips(prefixes).await)),
             Order::Drain(wanted, reply) => drop(reply.send(self.drain_by_operator(wanted).await)),
             Order::Stop { .. } => unreachable!("handled by the caller, which ends"),
         }
@@ -311,7 +316,7 @@ impl Control {
             Action::ChangeRange { plan, change } => self.change_range(plan, change).await,
             Action::Fib(_) => self.restart_kernel().await,
             // What we originate is compared as a whole.
-            Action::Withdraw(_) | Action::Originate(_) => {}
+            Action::Withdraw(_) | Action::Originate(_) | Action::Vips(_) => {}
             // Those who serve them follow the running configuration.
             Action::Router(_)
             | Action::Policies { .. }

@@ -13,7 +13,7 @@ use crate::wire::Family;
 use crate::wire::attr::AttrSet;
 use arc_swap::ArcSwapOption;
 use ipnet::IpNet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -206,6 +206,14 @@ impl Handle {
     /// The prefix is one of the file, or was never added.
     pub async fn change_network(&self, change: NetworkChange) -> Result<(), HandleError> {
         self.order(|reply| Order::Network(Box::new(change), reply)).await?
+    }
+
+    /// Announces those of the configured VIPs that have these prefixes, and no others.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn announce_vips(&self, prefixes: BTreeSet<IpNet>) -> Result<(), HandleError> {
+        self.order(|reply| Order::Vips(prefixes, reply)).await
     }
 
     /// Asks for a drain of this node, or takes that back: others may still want it. Returns how it stands.

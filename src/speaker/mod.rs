@@ -123,6 +123,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
         peers: BTreeMap::new(),
         ranges: BTreeMap::new(),
         networks: BTreeMap::new(),
+        vips: BTreeSet::new(),
         originated: BTreeMap::new(),
         drain: Drain::default(),
         fallback: None,
@@ -194,7 +195,8 @@ fn shard_count() -> usize {
     (cores / 2).clamp(1, 16)
 }
 
-fn hostname() -> String {
+/// What the kernel calls this machine.
+pub fn hostname() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
 }
 

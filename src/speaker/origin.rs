@@ -30,7 +30,8 @@ impl Control {
         let (mut routes, mut withheld) = (BTreeMap::new(), BTreeSet::new());
         let added = self.networks.iter().map(|(prefix, attrs)| (*prefix, attrs, false));
         let configured = self.plan.networks.values().map(|n| (n.prefix, &n.attrs, n.stays_in_drain));
-        for (prefix, attrs, stays) in added.chain(configured) {
+        let vips = self.plan.vips.networks().filter(|n| self.vips.contains(&n.prefix)).map(|n| (n.prefix, &n.attrs, n.stays_in_drain));
+        for (prefix, attrs, stays) in added.chain(configured).chain(vips) {
             match self.drain.stage {
                 Stage::Left if !stays => _ = withheld.insert(prefix),
                 Stage::Leaving { .. } if !stays => _ = routes.insert(prefix, marked(attrs)),
@@ -42,7 +43,7 @@ impl Control {
 
     pub(super) async fn change_network(&mut self, change: NetworkChange) -> Result<(), HandleError> {
         let NetworkChange { prefix, attrs } = change;
-        if self.plan.networks.contains_key(&prefix) {
+        if self.plan.networks.contains_key(&prefix) || self.plan.vips.networks().any(|n| n.prefix == prefix) {
             return Err(HandleError::ConfiguredNetwork);
         }
         match attrs {
@@ -52,6 +53,12 @@ impl Control {
         self.sync_routes().await;
         self.publish(|_| {});
         Ok(())
+    }
+
+    /// Takes the prefixes of VIPs that are healthy; they are announced as long as they are configured too.
+    pub(super) async fn announce_vips(&mut self, prefixes: BTreeSet<IpNet>) {
+        self.vips = prefixes;
+        self.sync_routes().await;
     }
 
     /// Begins or ends the drain that an operator asked for.
@@ -72,7 +79,8 @@ impl Control {
         if self.plan.keeps_routes_on_stop() && !self.drain.causes.any() {
             return false;
         }
-        let serves = self.plan.networks.values().any(|network| !network.stays_in_drain) || !self.networks.is_empty();
+        let serves =
+            self.plan.networks.values().any(|network| !network.stays_in_drain) || !self.networks.is_empty() || !self.vips.is_empty();
         if serves && !self.up.is_empty() {
             self.want_drain(Causes { stop: true, ..self.drain.causes }).await;
         }

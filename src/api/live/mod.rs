@@ -51,6 +51,7 @@ use crate::operator::View;
 use crate::rib::PeerId;
 use crate::speaker::logging::Levels;
 use crate::speaker::{Handle, Stage};
+use crate::vips::View as VipView;
 use clock::Clock;
 use events::Events;
 use filter::Filter;
@@ -68,16 +69,17 @@ struct Inner {
     logs: Logs,
     events: Events,
     cluster: View,
+    vips: VipView,
     /// [`calico::readiness`] was there once.
     was_ready: AtomicBool,
 }
 
 impl Daemon {
     /// Needs a runtime: a task that keeps the last events starts here.
-    pub fn new(speaker: Handle, levels: Levels, cluster: View) -> Self {
+    pub fn new(speaker: Handle, levels: Levels, cluster: View, vips: VipView) -> Self {
         let logs = Logs::new(levels, &speaker.running().plan.log.level);
         let events = Events::follow(speaker.clone());
-        Self(Arc::new(Inner { speaker, logs, events, cluster, was_ready: AtomicBool::new(false) }))
+        Self(Arc::new(Inner { speaker, logs, events, cluster, vips, was_ready: AtomicBool::new(false) }))
     }
 
     fn speaker(&self) -> &Handle {
@@ -94,6 +96,10 @@ impl Daemon {
 
     fn cluster(&self) -> &View {
         &self.0.cluster
+    }
+
+    fn vips(&self) -> &VipView {
+        &self.0.vips
     }
 
     fn names(&self) -> Names {

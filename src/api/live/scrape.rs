@@ -14,7 +14,7 @@ use crate::config::file::{Compat as CompatWord, PeerLabel as LabelWord};
 use crate::fib;
 use crate::metrics::{
     self, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications,
-    Peer, PeerFamily, PeerLabel, PeerType, Process, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup,
+    Peer, PeerFamily, PeerLabel, PeerType, Process, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup, Vip,
 };
 use crate::net::PeerSnapshot;
 use crate::operator::metallb::status as vip_metrics;
@@ -23,6 +23,7 @@ use crate::policy::PeerKind;
 use crate::rib::PeerId;
 use crate::session::{Counters, DownClass, NotificationKey, State as SessionState};
 use crate::speaker::{RibState, Stage, Times};
+use crate::vips::Service;
 use crate::wire::Family;
 
 /// # Errors
@@ -52,6 +53,7 @@ pub(super) async fn text(daemon: &Daemon) -> Result<String, Problem> {
     let followed = daemon.cluster().state();
     snapshot.cluster = cluster(&followed, running.last_failure.is_some());
     snapshot.services = followed.vips.as_deref().map(services);
+    snapshot.vips = daemon.vips().state().iter().map(|(name, service)| vip(name, service)).collect();
     snapshot.process = Process::read();
     snapshot.compat = match running.plan.metrics.compat {
         CompatWord::Metallb => Compat::Metallb,
@@ -93,6 +95,11 @@ fn services(vips: &Vips) -> Services {
     }
     services.blocked = blocked.into_iter().collect();
     services
+}
+
+fn vip(name: &str, service: &Service) -> Vip {
+    let checks = service.has_check.then_some(service.counts);
+    Vip { name: name.to_owned(), is_healthy: service.is_healthy, is_announced: service.is_announced, checks }
 }
 
 fn unix(time: SystemTime) -> f64 {

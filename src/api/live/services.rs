@@ -1,4 +1,6 @@
-//! What became of Services: what the role `vip` decided, joined with the sessions and Adj-RIB-Out.
+//! What became of Services: what the role `vip` decided, or the file says, joined with the sessions and Adj-RIB-Out.
+
+mod file;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -68,7 +70,11 @@ fn wanted(daemon: &Daemon, query: &ServiceQuery) -> Vec<Wanted> {
             && query.pool.as_ref().is_none_or(|pool| standing.pool.is_some_and(|own| own.name == *pool))
             && query.family.is_none_or(family)
     };
-    cluster.filter(|(_, standing)| passes(standing)).map(|(vips, standing)| Wanted::of(vips, &standing)).collect()
+    cluster
+        .filter(|(_, standing)| passes(standing))
+        .map(|(vips, standing)| Wanted::of(vips, &standing))
+        .chain(file::wanted(daemon, query))
+        .collect()
 }
 
 /// Sessions by address of the peer.
@@ -142,6 +148,10 @@ impl Wanted {
         }
         let missing = peers.values().map(|(_, reason)| *reason).find(|reason| *reason != Reason::Advertised);
         (row.reason, row.remedy) = match (missing, peers.is_empty()) {
+            (_, true) if row.source == ServiceSource::File => {
+                let (code, remedy) = file::said(file::nobody(state, &routes, sessions));
+                (code, remedy.map(str::to_owned))
+            }
             (_, true) => (Gate::NoPeer.code().to_owned(), Some(Gate::NoPeer.remedy().to_owned())),
             (None, false) => (Reason::Advertised.code().to_owned(), None),
             (Some(reason), false) => (reason.code().to_owned(), reasons::remedy(reason).map(str::to_owned)),
@@ -170,6 +180,9 @@ fn sent(state: &mut RibState, prefix: &IpNet, peer: Option<PeerId>) -> Reason {
 /// # Errors
 /// No such Service or neighbor, or the daemon stops.
 pub(super) async fn explain(daemon: &Daemon, service: &str, to: Option<&str>) -> Result<Trace, Problem> {
+    if !service.contains('/') {
+        return file::explain(daemon, service, to).await;
+    }
     let state = daemon.cluster().state();
     let vips = state.vips.as_ref().ok_or_else(|| no_service(service))?;
     let key = service.split_once('/').map(|(namespace, name)| Key::new(namespace, name));
@@ -203,6 +216,7 @@ pub(super) async fn explain(daemon: &Daemon, service: &str, to: Option<&str>) ->
 /// Adds what happens to the prefixes after they are handed to BGP.
 async fn follow(daemon: &Daemon, trace: &mut Trace, routes: Vec<Route>, to: Option<Target>) -> Result<(), Problem> {
     let (sessions, names) = (peers(daemon).await, daemon.names());
+    let is_of_file = trace.service.as_ref().is_some_and(|name| !name.contains('/'));
     let look = move |state: &mut RibState| {
         let mut way = Onward { state, sessions: &sessions, steps: Vec::new(), blocked: None, reached: false };
         for route in &routes {
@@ -211,8 +225,12 @@ async fn follow(daemon: &Daemon, trace: &mut Trace, routes: Vec<Route>, to: Opti
                 None => way.follow_all(route),
             }
         }
-        let nobody = (!way.reached).then(|| (Gate::NoPeer.code().to_owned(), Some(Gate::NoPeer.remedy())));
-        (way.steps, way.blocked.or(nobody))
+        let Onward { state, steps, blocked, reached, .. } = way;
+        let nobody = || match is_of_file {
+            true => file::said(file::nobody(state, &routes, &sessions)),
+            false => (Gate::NoPeer.code().to_owned(), Some(Gate::NoPeer.remedy())),
+        };
+        (steps, blocked.or_else(|| (!reached).then(nobody)))
     };
     let (steps, blocked) = daemon.speaker().inspect(look).await.map_err(|e| problem(&e))?;
     trace.steps.extend(steps);
@@ -278,7 +296,7 @@ impl Onward<'_> {
 
 fn no_service(name: &str) -> Problem {
     Problem::not_found(format!("no Service `{name}` whose addresses we announce"))
-        .with_detail("`bgpctl show services -o name` lists them; the role `vip` follows Services of type LoadBalancer of its class")
+        .with_detail("`bgpctl show services -o name` lists them; the role `vip` follows Services of type LoadBalancer of its class, and the file has vips.services")
 }
 
 /// Services that are looked up between two turns of the RIB.

@@ -27,7 +27,7 @@ impl Checker<'_> {
         plans
     }
 
-    fn network(&mut self, place: &Place, network: &Network) -> Option<NetworkPlan> {
+    pub(super) fn network(&mut self, place: &Place, network: &Network) -> Option<NetworkPlan> {
         let Some(prefix) = network.prefix else {
             self.complain(&place.key("prefix"), "a prefix is required, such as 203.0.113.7/32");
             return None;

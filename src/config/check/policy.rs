@@ -40,6 +40,7 @@ impl Checker<'_> {
         for (_, file) in fragments {
             let networks = file.originate.iter().flat_map(|o| &o.networks).flatten();
             names.extend(networks.flat_map(|n| &n.tags).flatten().cloned());
+            names.extend(file.vips.iter().flat_map(|v| &v.advertise).flatten().flat_map(|a| &a.tags).flatten().cloned());
             for rule in file.policies.iter().flat_map(BTreeMap::values).flatten() {
                 rule.r#match.iter().for_each(|m| tags_of_match(m, &mut names));
                 let edit = rule.set.as_ref().and_then(|set| set.tags.as_ref());

@@ -99,6 +99,8 @@ words! {
     OnStop { Auto = "auto", Keep = "keep", Remove = "remove", }
     /// What a drain does to a prefix of our own; `keep` is for those that no other node announces.
     OnDrain { Withdraw = "withdraw", Keep = "keep", }
+    /// How it is found out whether a VIP's service works.
+    CheckType { Tcp = "tcp", Http = "http", Https = "https", Exec = "exec", }
     Ipip { Never = "never", Always = "always", CrossSubnet = "crossSubnet", }
     Compat { Metallb = "metallb", Frrk8s = "frrk8s", None = "none", }
     PeerLabel { Ip = "ip", IpPort = "ip-port", }

@@ -172,10 +172,32 @@ neighbors:
   - { address: 10.0.0.2, asn: 1, longLivedGracefulRestart: { time: 1h } }
   - { address: 10.0.0.3, asn: 1, bfd: fast }
 bfd: { profiles: { fast: { transmit: 300ms } } }
-vips: { pools: [{ name: a }] }
 kubernetes: { enabled: true, nodeName: n1, roles: [allocator] }
 fib: { tunnels: { ipip: always } }
 drain: { onCordon: true }
+";
+    vips: "
+router: { asn: 64512 }
+originate: { networks: [{ prefix: 10.0.50.21/32 }] }
+vips:
+  pools:
+    - { name: cp, addresses: [10.0.50.16/28, 10.0.50.9-10.0.50.1, here] }
+    - { name: cp, addresses: [10.0.60.0/28] }
+    - { addresses: [10.0.70.0/28] }
+    - { name: spare, addresses: [10.0.80.0/28] }
+  advertise:
+    - { pools: [cpp], communities: [a], localPref: 50 }
+    - { pools: [cp] }
+  services:
+    - { name: a, addresses: [10.0.50.20], check: { type: https, target: 127.0.0.1:6443, interval: 10ms, timeout: 2s, rise: 0 } }
+    - { name: a, addresses: [10.0.50.21, 10.0.50.20, 127.0.0.1, 10.9.9.9, 10.0.80.1] }
+    - { name: b/c, addresses: [10.0.50.22] }
+    - { name: d }
+    - { name: e, addresses: [10.0.60.1], check: { type: http, target: 127.0.0.1:80, path: livez, host: '', status: [99], ca: /ca, command: [x] } }
+    - { name: f, addresses: [10.0.60.2], check: { type: exec, command: [check], target: 127.0.0.1:80 } }
+    - { name: g, addresses: [10.0.60.3], check: { type: tcp, target: 127.0.0.1:0 } }
+    - { name: h, addresses: [10.0.60.4], check: { interval: 1s } }
+    - { name: i, addresses: [10.0.60.5], check: { type: https, target: 127.0.0.1:1, skipVerify: true, ca: /ca } }
 ";
     other_sections: "
 apiVersion: kubgp.io/v2
