@@ -17,7 +17,7 @@ mod tests;
 pub use process::Process;
 pub use snapshot::{
     Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Ipam, IpamPool, Messages,
-    Notifications, Peer, PeerFamily, PeerLabel, PeerType, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup,
+    Notifications, Peer, PeerFamily, PeerLabel, PeerType, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup, Vip,
 };
 
 use std::collections::BTreeMap;

@@ -32,10 +32,11 @@ pub async fn run(speaker: Handle, state: watch::Sender<Arc<State>>) {
         room.begin();
         room.follow(&plan).await;
         room.tell();
+        let wake = room.wake();
         tokio::select! {
             changed = running.changed() => if changed.is_err() { break plan.keeps_routes_on_stop() },
             Some(result) = room.tries.join_next() => room.take(result),
-            () = until(room.wake()) => {}
+            () = until(wake) => {}
         }
     };
     room.loopback.end(keep).await;
