@@ -252,7 +252,7 @@ async fn exit_codes() {
         ("show neighbor nobody history", 4, "no neighbor `nobody`"),
         ("show route 10.7.0.0/16", 4, "no route to 10.7.0.0/16"),
         ("show service shop/none", 4, "no Service `shop/none`"),
-        ("explain svc/web", 2, "write a Service as svc/NAMESPACE/NAME"),
+        ("explain svc/a/b/c", 2, "write a Service as svc/NAMESPACE/NAME"),
         ("clear nobody", 4, "no such neighbor"),
         ("clear all", 5, "2 of 4 neighbors refused"),
         ("healthcheck --require-established 3", 6, "2 of 3 required sessions"),

@@ -13,6 +13,8 @@ pub struct Loopback {
     bound: BTreeSet<IpAddr>,
     /// What could not be bound, and why.
     errors: BTreeMap<IpAddr, String>,
+    /// This kernel task has not been told yet what is bound.
+    is_new: bool,
     /// Leftovers of an earlier life are gone.
     is_swept: bool,
 }
@@ -33,9 +35,36 @@ impl Kernel {
 }
 
 impl Loopback {
-    /// Binds these addresses and no others of ours. `speaker` is its kernel task; `mark` what tells our addresses from those of others.
-    pub async fn bind(&mut self, speaker: Option<Arc<fib::Handle>>, mark: u8, wanted: &BTreeSet<IpAddr>) {
-        let is_new = self.choose(speaker, mark, !wanted.is_empty()).await;
+    /// Turns to the kernel task of the speaker, or where it has none and one is `needed` to one of our own. `mark` tells our addresses
+    /// from those of others.
+    pub async fn choose(&mut self, speaker: Option<Arc<fib::Handle>>, mark: u8, needed: bool) {
+        let fits = match (&self.kernel, &speaker) {
+            (Some(Kernel::Speaker(old)), Some(new)) => Arc::ptr_eq(old, new),
+            (Some(Kernel::Own(_, old)), None) => *old == mark,
+            (None, None) => !needed,
+            _ => false,
+        };
+        if fits {
+            return;
+        }
+        if let Some(Kernel::Own(handle, old)) = &self.kernel
+            && *old != mark
+        {
+            // With another mark they would count as somebody else's.
+            for address in &self.bound {
+                let _ = handle.remove_address(*address).await;
+            }
+        }
+        self.kernel = match speaker {
+            Some(handle) => Some(Kernel::Speaker(handle)),
+            None if needed => Self::open(mark),
+            None => None,
+        };
+        (self.is_new, self.is_swept) = (true, false);
+    }
+
+    /// Binds these addresses and no others of ours.
+    pub async fn bind(&mut self, wanted: &BTreeSet<IpAddr>) {
         self.errors.retain(|address, _| wanted.contains(address));
         let Some(kernel) = &self.kernel else {
             wanted.iter().for_each(|address| failed(&mut self.errors, *address, "netlink cannot be opened"));
@@ -48,6 +77,7 @@ impl Loopback {
             }
         }
         self.bound.retain(|address| wanted.contains(address));
+        let is_new = std::mem::take(&mut self.is_new);
         for address in wanted.iter().filter(|address| is_new || !self.bound.contains(address)).copied().collect::<Vec<_>>() {
             match kernel.handle().add_address(address).await {
                 Ok(()) => {
@@ -75,9 +105,8 @@ impl Loopback {
 
     /// The end; with `keep` everything stays for the next life. The speaker's kernel task sees to its addresses itself.
     pub async fn end(mut self, keep: bool) {
-        if let (Some(Kernel::Own(_, mark)), false) = (&self.kernel, keep) {
-            let mark = *mark;
-            self.bind(None, mark, &BTreeSet::new()).await;
+        if let (Some(Kernel::Own(..)), false) = (&self.kernel, keep) {
+            self.bind(&BTreeSet::new()).await;
         }
     }
 
@@ -91,34 +120,6 @@ impl Loopback {
 
     pub fn has_errors(&self) -> bool {
         !self.errors.is_empty()
-    }
-
-    /// Turns to the kernel task to use; true if that is another one than before, which has to be told everything.
-    async fn choose(&mut self, speaker: Option<Arc<fib::Handle>>, mark: u8, needed: bool) -> bool {
-        let fits = match (&self.kernel, &speaker) {
-            (Some(Kernel::Speaker(old)), Some(new)) => Arc::ptr_eq(old, new),
-            (Some(Kernel::Own(_, old)), None) => *old == mark,
-            (None, None) => !needed,
-            _ => false,
-        };
-        if fits {
-            return false;
-        }
-        if let Some(Kernel::Own(handle, old)) = &self.kernel
-            && *old != mark
-        {
-            // With another mark they would count as somebody else's.
-            for address in std::mem::take(&mut self.bound) {
-                let _ = handle.remove_address(address).await;
-            }
-        }
-        self.kernel = match speaker {
-            Some(handle) => Some(Kernel::Speaker(handle)),
-            None if needed => Self::open(mark),
-            None => None,
-        };
-        self.is_swept = false;
-        true
     }
 
     fn open(mark: u8) -> Option<Kernel> {

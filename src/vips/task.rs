@@ -80,7 +80,9 @@ impl Room {
         let bind: BTreeSet<IpAddr> = healthy().filter(|entry| entry.plan.bind).flat_map(|entry| entry.plan.addresses()).collect();
         // What is not wanted any more is withdrawn before its address goes.
         self.announce(self.announced.intersection(&wanted).copied().collect()).await;
-        self.loopback.bind(self.speaker.fib(), plan.fib.protocol, &bind).await;
+        let needed = plan.vips.services.values().any(|service| service.bind);
+        self.loopback.choose(self.speaker.fib(), plan.fib.protocol, needed).await;
+        self.loopback.bind(&bind).await;
         let ready = self.checks.services().filter(|(_, entry)| self.is_ready(entry)).flat_map(|(_, entry)| prefixes(entry)).collect();
         self.announce(ready).await;
         // Before the router is known there are no services; before the first results it is not known which addresses are needed.
