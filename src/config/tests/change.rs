@@ -21,6 +21,7 @@ fn apply(mut plan: Plan, actions: Vec<Action>) -> Plan {
             Action::ChangeRange { plan: range, .. } => assert!(plan.dynamic.insert(range.range, *range).is_some()),
             Action::Withdraw(prefix) => assert!(plan.networks.remove(&prefix).is_some()),
             Action::Originate(network) => drop(plan.networks.insert(network.prefix, *network)),
+            Action::Vips(vips) => plan.vips = vips,
             Action::Fib(fib) => plan.fib = fib,
             Action::Api(api) => plan.api = api,
             Action::Metrics(metrics) => plan.metrics = metrics,
@@ -42,8 +43,9 @@ fn files() -> impl Strategy<Value = String> {
             "metrics: { listen: off }",
             "api: { socket: /tmp/a }",
             "drain: { gracePeriod: 1s }",
+            "vips: { services: [{ name: a, addresses: [10.9.0.1] }] }",
         ],
-        0..=6,
+        0..=7,
     );
     let networks =
         subsequence(vec!["{ prefix: 10.1.0.0/16 }", "{ prefix: 10.2.0.0/16, tags: [b] }", "{ prefix: 10.3.0.0/16, tags: [a] }"], 0..=3);
