@@ -15,8 +15,8 @@ mod tests;
 
 pub use process::Process;
 pub use snapshot::{
-    Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications, Peer,
-    PeerFamily, PeerLabel, PeerType, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
+    Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Ipam, IpamPool, Messages,
+    Notifications, Peer, PeerFamily, PeerLabel, PeerType, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
 };
 
 use std::collections::BTreeMap;
@@ -93,6 +93,28 @@ impl Families {
             self.add(&name::K8S_OBJECTS, &[("kind", kind)], *objects as f64);
             self.add(&name::K8S_WATCH_RESTARTS, &[("kind", kind)], *watch_restarts as f64);
         }
+        for (kind, severity, count) in &cluster.faulty {
+            self.add(&name::K8S_FAULTY_OBJECTS, &[("kind", kind), ("severity", severity)], *count as f64);
+        }
+        if let Some(ipam) = &cluster.allocator {
+            self.ipam(ipam);
+        }
+    }
+
+    fn ipam(&mut self, ipam: &Ipam) {
+        self.add(&name::LEADER, &[], flag(ipam.leads));
+        for IpamPool { name: pool, total, used } in &ipam.pools {
+            for (at, family) in ["ipv4", "ipv6"].into_iter().enumerate().filter(|(at, _)| total[*at] > 0) {
+                let (total, used) = (total[at] as f64, used[at] as f64);
+                for (state, value) in [("total", total), ("used", used), ("free", total - used)] {
+                    self.add(&name::IPAM_ADDRESSES, &[("pool", pool), ("family", family), ("state", state)], value);
+                }
+            }
+        }
+        for (pool, reason, count) in &ipam.failures {
+            self.add(&name::IPAM_FAILURES, &[("pool", pool), ("reason", reason)], *count as f64);
+        }
+        self.add(&name::IPAM_WRITE_FAILURES, &[], ipam.write_failures as f64);
     }
 
     fn session(&mut self, peer: &Peer) {

@@ -37,6 +37,28 @@ pub struct Cluster {
     /// Every watch is in contact.
     pub connected: bool,
     pub kinds: Vec<ClusterKind>,
+    /// Objects that are not, or not entirely, in effect: kind, `error` or `warning`, how many.
+    pub faulty: Vec<(String, &'static str, u64)>,
+    /// `None` without the role.
+    pub allocator: Option<Ipam>,
+}
+
+/// What the role `allocator` does.
+#[derive(Clone, Debug, Default)]
+pub struct Ipam {
+    pub leads: bool,
+    pub pools: Vec<IpamPool>,
+    /// Pool, reason code, how often.
+    pub failures: Vec<(String, &'static str, u64)>,
+    pub write_failures: u64,
+}
+
+/// A pool; IPv4 and IPv6.
+#[derive(Clone, Debug)]
+pub struct IpamPool {
+    pub name: String,
+    pub total: [u128; 2],
+    pub used: [u64; 2],
 }
 
 /// One kind of objects that is watched.

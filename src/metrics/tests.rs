@@ -47,7 +47,17 @@ fn snapshot() -> Snapshot {
             resyncs: vec![("overrun", 1)],
             sync_seconds: None,
         }),
-        cluster: Some(Cluster { connected: true, kinds: vec![ClusterKind { kind: "Node", objects: 3, watch_restarts: 2 }] }),
+        cluster: Some(Cluster {
+            connected: true,
+            kinds: vec![ClusterKind { kind: "Node", objects: 3, watch_restarts: 2 }],
+            faulty: vec![("BGPPeer".into(), "error", 2)],
+            allocator: Some(Ipam {
+                leads: true,
+                pools: vec![IpamPool { name: "public".into(), total: [256, 0], used: [3, 0] }],
+                failures: vec![("public".into(), "poolExhausted", 4)],
+                write_failures: 5,
+            }),
+        }),
         process: Process { cpu_seconds: Some(1.5), ..Process::default() },
         ..Snapshot::default()
     }

@@ -8,7 +8,15 @@
 //!
 //! Must never know: sessions, the RIB, how answers are printed.
 
+#[cfg(feature = "kube")]
+mod allocator;
+#[cfg(feature = "kube")]
+mod news;
+#[cfg(feature = "kube")]
+mod reports;
 mod state;
+#[cfg(feature = "kube")]
+mod status;
 #[cfg(feature = "kube")]
 mod task;
 #[cfg(feature = "kube")]
@@ -17,7 +25,7 @@ mod translate;
 mod vip;
 
 pub use crate::kube::calico::{Report, Severity};
-pub use state::{Figures, State, View};
+pub use state::{Allocated, Allocating, Figures, PoolUse, State, View};
 
 use crate::speaker::Handle;
 
@@ -27,6 +35,15 @@ pub fn start(speaker: Handle) -> View {
     let (state, view) = View::new();
     tokio::spawn(task::run(speaker, state));
     view
+}
+
+/// Never, where there is no such time.
+#[cfg(feature = "kube")]
+async fn until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Without Kubernetes in the program there is no cluster to follow.

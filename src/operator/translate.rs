@@ -1,14 +1,18 @@
 //! From the store to the speaker's inputs, role by role.
 
+use super::status::Wanted;
 use super::vip::Vip;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{self, Hold, Local, Objects, Report, Roles};
+use crate::kube::metallb::objects::IPAddressPool;
 use crate::kube::objects::{Key, Node};
-use crate::kube::selection::{Role, Scope, Selections};
+use crate::kube::selection::{Role, Scope, Selection, Selections};
 use crate::kube::store::Store;
+use crate::kube::write::{About, News};
 use crate::speaker::Inputs;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What follows from the objects.
 #[derive(Debug, Default)]
@@ -17,6 +21,10 @@ pub struct Translated {
     /// The sessions of Calico's objects: name, and the BGPPeer if there is one.
     pub sessions: BTreeMap<IpAddr, (String, Option<String>)>,
     pub reports: Vec<Report>,
+    /// What is told on objects.
+    pub news: Vec<(About, News)>,
+    /// What the role `vip` wants to announce.
+    pub wanted: Option<Arc<Wanted>>,
 }
 
 /// The roles of a configuration at work.
@@ -40,7 +48,12 @@ impl Translator {
             namespace: self.namespace.clone(),
             calico_namespace: self.namespace.clone(),
         };
-        let mut selections = Selections::for_roles(&self.plan.roles, &scope);
+        // The role `allocator` has watches of its own while it leads; the pools show that there is contact meanwhile.
+        let (apart, roles): (Vec<_>, Vec<_>) = self.plan.roles.iter().partition(|role| **role == Role::Allocator);
+        let mut selections = Selections::for_roles(&roles, &scope);
+        if !apart.is_empty() {
+            selections.add(Selection::of::<IPAddressPool>().in_namespace(&self.namespace));
+        }
         let calico = if self.reflects() { calico::watches(CALICO_ROLES, &self.plan.node_name, true) } else { Vec::new() };
         let metallb = if self.vip.is_some() { Vip::watches(&self.namespace) } else { Vec::new() };
         calico.into_iter().chain(metallb).for_each(|selection| selections.add(selection));

@@ -1,11 +1,12 @@
 //! The role `vip`: addresses of Services go to the peers that MetalLB's objects name.
 
+use super::news;
+use super::reports::of_complaint;
+use super::status::Wanted;
 use super::translate::Translated;
 use crate::config::plan::KubernetesPlan;
-use crate::kube::calico::{Report, Severity};
 use crate::kube::metallb::announce::{Announcer, NodeFacts, Settings};
 use crate::kube::metallb::check;
-use crate::kube::metallb::complaint::{Complaint, Severity as Grade};
 use crate::kube::metallb::model::Config;
 use crate::kube::metallb::objects::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
 use crate::kube::metallb::peers::{Lowering, Surroundings};
@@ -60,13 +61,17 @@ impl Vip {
         self.look_at_services(store);
         while let Some(event) = self.announcer.poll_event() {
             info!(service = %event.object.key, reason = event.reason, "{}", event.message);
+            if let Some(service) = store.get::<Service>(&event.object.key) {
+                all.news.push((news::about(service), news::of_event(&event, "Announce")));
+            }
         }
+        all.wanted = Some(Arc::new(Wanted::of(&self.announcer, &self.config, node, store)));
         let announcements: Vec<_> = self.announcer.announcements().collect();
         let around = Surroundings { bfd: false, neighbors, router_id: None, tags: TAGS };
         let lowered = self.lowering.lower(&self.config, &node.metadata.labels, &announcements, &around);
         all.inputs.fragments.push(lowered.input);
         all.inputs.secrets.extend(lowered.secrets);
-        all.reports.extend(self.config.complaints.iter().chain(&lowered.complaints).map(report));
+        all.reports.extend(self.config.complaints.iter().chain(&lowered.complaints).map(of_complaint));
     }
 
     fn configure(&mut self, store: &Store) {
@@ -124,17 +129,9 @@ impl Vip {
     }
 }
 
-fn shared<T: Object + Clone>(store: &Store) -> Vec<Arc<T>> {
+/// All objects of a kind.
+pub(super) fn shared<T: Object + Clone>(store: &Store) -> Vec<Arc<T>> {
     store.list::<T>().cloned().map(Arc::new).collect()
-}
-
-fn report(complaint: &Complaint) -> Report {
-    let severity = match complaint.severity {
-        Grade::Error => Severity::Error,
-        Grade::Warning => Severity::Warning,
-    };
-    let message = format!("{}; {}", complaint.message, complaint.remedy);
-    Report { severity, object: complaint.object.to_string(), field: complaint.path.clone(), message }
 }
 
 /// Of the 24 tags with names; the others are for the file and for Calico's objects.

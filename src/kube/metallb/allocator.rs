@@ -224,6 +224,11 @@ impl Allocator {
         })
     }
 
+    /// Why a Service has no address, or not the one that it wants.
+    pub fn refusal(&self, key: &Key) -> Option<&Refusal> {
+        self.entries.get(key)?.refusal.as_ref()
+    }
+
     /// Every pool with how many of its addresses are in use, IPv4 and IPv6; a shared address counts once.
     pub fn usage(&self) -> Vec<(Arc<Pool>, [u64; 2])> {
         let mut used: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
@@ -490,7 +495,7 @@ impl Allocator {
             return;
         }
         let message = format!("the assigned address cannot stay: {reason}; {}", reason.remedy());
-        self.outputs.push_back(Output::Event(Event::normal(key, "ClearAssignment", message)));
+        self.outputs.push_back(Output::Event(Event::normal(key, "ClearAssignment", message).because(reason)));
     }
 
     /// Remembers why, and tells it once.
@@ -500,12 +505,13 @@ impl Allocator {
             return;
         }
         let message = format!("Failed to allocate IP for \"{key}\": {refusal}");
+        let cause = refusal.reason;
         entry.refusal = Some(refusal);
         let told = match event {
             "AdditionalAssignFailed" => Event::normal(key, event, message),
             _ => Event::warning(key, event, message),
         };
-        self.outputs.push_back(Output::Event(told));
+        self.outputs.push_back(Output::Event(told.because(cause)));
     }
 
     fn tell_of_old_annotation(&mut self, key: &Key) {

@@ -201,7 +201,9 @@ fn what_kubectl_leaves_in_the_annotations_is_dropped() {
 fn changes_are_told_by_key_until_there_are_too_many() {
     let (mut store, source) = listed(&[service("a", "1")]);
     let since = store.changes_of::<Service>();
-    let told = |store: &Store, since| store.changed_since::<Service>(since).map(|keys| keys.iter().map(|k| k.name.to_string()).collect::<Vec<_>>());
+    let told = |store: &Store, since| {
+        store.changed_since::<Service>(since).map(|keys| keys.iter().map(|k| k.name.to_string()).collect::<Vec<_>>())
+    };
     assert_eq!(told(&store, since), Some(vec![]));
     store.handle(source, Change::Applied(service("b", "1")));
     store.handle(source, Change::Applied(service("b", "1")));
