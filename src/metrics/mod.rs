@@ -7,6 +7,7 @@
 //!
 //! Must never know: business logic, or where the numbers come from.
 
+mod compat;
 mod names;
 mod process;
 mod snapshot;
@@ -16,7 +17,7 @@ mod tests;
 pub use process::Process;
 pub use snapshot::{
     Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Ipam, IpamPool, Messages,
-    Notifications, Peer, PeerFamily, PeerLabel, PeerType, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
+    Notifications, Peer, PeerFamily, PeerLabel, PeerType, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup,
 };
 
 use std::collections::BTreeMap;
@@ -64,6 +65,9 @@ impl Collector for Scrape {
         }
         if let Some(cluster) = &self.0.cluster {
             families.cluster(cluster);
+        }
+        if let Some(services) = &self.0.services {
+            families.services(services);
         }
         families.compat(&self.0);
         families.process(&self.0.process);
@@ -195,6 +199,8 @@ impl Families {
         self.add(&name::GROUP_MESSAGES, &labels, group.messages_encoded as f64);
         self.add(&name::GROUP_BYTES, &labels, group.bytes_encoded as f64);
         self.add(&name::GROUP_MEMORY, &labels, group.memory_bytes as f64);
+        self.add(&name::GROUP_JOURNAL, &labels, group.journal_bytes as f64);
+        self.add(&name::GROUP_JOURNAL_DEAD, &labels, group.journal_dead_bytes as f64);
     }
 
     fn fib(&mut self, fib: &Fib) {
@@ -214,21 +220,10 @@ impl Families {
         }
     }
 
-    /// The names that MetalLB's dashboards and alerts use.
-    fn compat(&mut self, snapshot: &Snapshot) {
-        let [up, updates, announced, pending] = match snapshot.compat {
-            Compat::None => return,
-            Compat::Metallb => &name::METALLB,
-            Compat::FrrK8s => &name::FRRK8S,
-        };
-        for peer in &snapshot.peers {
-            let label = peer.label(snapshot.peer_label);
-            let labels = [("peer", label.as_str())];
-            let sum = |counter: fn(&PeerFamily) -> u64| peer.families.iter().map(counter).sum::<u64>() as f64;
-            self.add(up, &labels, flag(peer.state == State::Established));
-            self.add(updates, &labels, peer.sent.update as f64);
-            self.add(announced, &labels, sum(|family| family.advertised));
-            self.add(pending, &labels, sum(|family| family.pending));
+    fn services(&mut self, services: &Services) {
+        self.add(&name::SERVICES_ADVERTISED, &[], services.advertised as f64);
+        for (reason, count) in &services.blocked {
+            self.add(&name::SERVICES_BLOCKED, &[("reason", reason)], *count as f64);
         }
     }
 

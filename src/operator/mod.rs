@@ -11,6 +11,10 @@
 #[cfg(feature = "kube")]
 mod allocator;
 #[cfg(feature = "kube")]
+mod environment;
+#[cfg(feature = "kube")]
+mod merge;
+#[cfg(feature = "kube")]
 mod news;
 #[cfg(feature = "kube")]
 mod reports;
@@ -24,8 +28,11 @@ mod translate;
 #[cfg(feature = "kube")]
 mod vip;
 
-pub use crate::kube::calico::{Report, Severity};
-pub use state::{Allocated, Allocating, Figures, PoolUse, State, View};
+pub use crate::kube::calico::{Report, SessionKind, Severity, status as calico_status};
+/// The language of [`Vips`].
+pub use crate::kube::metallb;
+pub use crate::kube::objects::Key;
+pub use state::{Allocated, Allocating, Figures, PoolUse, State, View, Vips};
 
 use crate::speaker::Handle;
 

@@ -2,6 +2,8 @@
 
 use crate::kube::calico::{Report, Severity};
 use crate::kube::metallb::allocator::{Allocator, Refusal};
+use crate::kube::metallb::announce::Announcer;
+use crate::kube::metallb::model::Config;
 use crate::kube::metallb::ranges::Family;
 use crate::kube::objects::Key;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +26,8 @@ pub struct State {
     pub(super) reports: Arc<[Report]>,
     /// What the role `allocator` does; `None` without the role.
     pub allocator: Option<Arc<Allocating>>,
+    /// What the role `vip` decided, once it did.
+    pub vips: Option<Arc<Vips>>,
     #[cfg(feature = "kube")]
     pub(super) counters: Option<Arc<crate::kube::watch::Counters>>,
 }
@@ -89,6 +93,13 @@ impl Allocating {
     }
 }
 
+/// What the role `vip` decided last. Tables and explanations are worked out when somebody asks, so that a change costs a clone.
+#[derive(Debug)]
+pub struct Vips {
+    pub config: Arc<Config>,
+    pub announcer: Announcer,
+}
+
 /// Figures of one kind.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Figures {
@@ -132,6 +143,15 @@ impl State {
             *counts.entry((kind, severity)).or_default() += 1;
         }
         counts
+    }
+
+    /// Changes of objects that were taken in since the start.
+    pub fn changes(&self) -> u64 {
+        #[cfg(feature = "kube")]
+        if let Some(counters) = &self.counters {
+            return counters.changes();
+        }
+        0
     }
 
     /// For people: one line on how it stands.

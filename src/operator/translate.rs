@@ -1,7 +1,11 @@
 //! From the store to the speaker's inputs, role by role.
 
+use super::environment::Environment;
+use super::merge::{Merged, Merger, object_of};
+use super::state::Vips;
 use super::status::Wanted;
 use super::vip::Vip;
+use crate::config::file::Asn;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{self, Hold, Local, Objects, Report, Roles};
 use crate::kube::metallb::objects::IPAddressPool;
@@ -10,7 +14,6 @@ use crate::kube::selection::{Role, Scope, Selection, Selections};
 use crate::kube::store::Store;
 use crate::kube::write::{About, News};
 use crate::speaker::Inputs;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -18,13 +21,18 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Translated {
     pub inputs: Inputs,
-    /// The sessions of Calico's objects: name, and the BGPPeer if there is one.
-    pub sessions: BTreeMap<IpAddr, (String, Option<String>)>,
+    pub named: Vec<Named>,
     pub reports: Vec<Report>,
-    /// What is told on objects.
-    pub news: Vec<(About, News)>,
-    /// What the role `vip` wants to announce.
-    pub wanted: Option<Arc<Wanted>>,
+}
+
+/// A neighbor and the object that asks for it.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub address: IpAddr,
+    pub name: String,
+    pub asn: Option<Asn>,
+    /// Kind and name.
+    pub object: String,
 }
 
 /// The roles of a configuration at work.
@@ -33,12 +41,14 @@ pub struct Translator {
     /// Where Secrets and namespaced configuration are.
     namespace: String,
     vip: Option<Vip>,
+    merger: Merger,
+    environment: Environment,
 }
 
 impl Translator {
     pub fn new(plan: &KubernetesPlan, namespace: &str) -> Self {
         let vip = plan.roles.contains(&Role::Vip).then(|| Vip::new(plan));
-        Self { plan: plan.clone(), namespace: namespace.to_owned(), vip }
+        Self { plan: plan.clone(), namespace: namespace.to_owned(), vip, merger: Merger::default(), environment: Environment::read() }
     }
 
     /// What has to be watched.
@@ -46,7 +56,7 @@ impl Translator {
         let scope = Scope {
             node_name: Some(self.plan.node_name.clone()),
             namespace: self.namespace.clone(),
-            calico_namespace: self.namespace.clone(),
+            calico_namespace: self.calico_namespace().to_owned(),
         };
         // The role `allocator` has watches of its own while it leads; the pools show that there is contact meanwhile.
         let (apart, roles): (Vec<_>, Vec<_>) = self.plan.roles.iter().partition(|role| **role == Role::Allocator);
@@ -57,6 +67,7 @@ impl Translator {
         let calico = if self.reflects() { calico::watches(CALICO_ROLES, &self.plan.node_name, true) } else { Vec::new() };
         let metallb = if self.vip.is_some() { Vip::watches(&self.namespace) } else { Vec::new() };
         calico.into_iter().chain(metallb).for_each(|selection| selections.add(selection));
+        self.environment.hidden_group.iter().for_each(|group| selections.hide_group(group));
         selections
     }
 
@@ -65,27 +76,65 @@ impl Translator {
     /// # Errors
     /// There is nothing to act on: what is in force stays.
     pub fn translate(&mut self, store: &Store) -> Result<Translated, Hold> {
+        let calico = if self.reflects() { Some(self.calico(store)?) } else { None };
+        let (lowered, mut reports) = match &mut self.vip {
+            Some(vip) => {
+                let node = store.get::<Node>(&Key::new("", &self.plan.node_name)).ok_or(Hold::NodeUnknown)?;
+                let names = calico.iter().flat_map(|output| &output.sessions).map(|session| session.name.clone()).collect();
+                let (lowered, reports) = vip.translate(store, node, names);
+                (Some(lowered), reports)
+            }
+            None => (None, Vec::new()),
+        };
         let mut all = Translated::default();
-        if self.reflects() {
-            self.calico(store, &mut all)?;
+        match (calico, lowered) {
+            (Some(output), Some(lowered)) => {
+                let Merged { fragments, secrets, named, reports: more } = self.merger.merge(output, lowered);
+                reports.extend(more);
+                all = Translated { inputs: Inputs { fragments: fragments.into(), secrets }, named, reports: Vec::new() };
+            }
+            (Some(output), None) => {
+                let named = |s: calico::Session| Named {
+                    address: s.address,
+                    asn: crate::wire::Asn::new(s.asn).map(Asn::Number),
+                    object: object_of(s.object.as_deref()),
+                    name: s.name,
+                };
+                all.named = output.sessions.into_iter().map(named).collect();
+                all.inputs = Inputs { fragments: vec![output.input], secrets: output.secrets };
+                reports.extend(output.reports);
+            }
+            (None, Some(lowered)) => all.inputs = Inputs { fragments: vec![lowered.input], secrets: lowered.secrets },
+            (None, None) => {}
         }
-        if let Some(vip) = &mut self.vip {
-            let node = store.get::<Node>(&Key::new("", &self.plan.node_name)).ok_or(Hold::NodeUnknown)?;
-            let neighbors = all.sessions.iter().map(|(address, (name, _))| (*address, name.clone())).collect();
-            vip.translate(store, node, neighbors, &mut all);
-        }
+        all.reports = reports;
         Ok(all)
     }
 
-    fn calico(&self, store: &Store, all: &mut Translated) -> Result<(), Hold> {
-        let local =
-            Local { node: self.plan.node_name.clone(), roles: CALICO_ROLES, secret_namespace: self.namespace.clone(), ..Local::default() };
-        let output = calico::translate(&Objects::of(store), &local)?;
-        all.inputs.fragments.push(output.input);
-        all.inputs.secrets.extend(output.secrets);
-        all.sessions = output.sessions.into_iter().map(|s| (s.address, (s.name, s.object))).collect();
-        all.reports.extend(output.reports);
-        Ok(())
+    /// What the role `vip` decided, if that is news.
+    pub fn vips(&mut self) -> Option<Arc<Vips>> {
+        self.vip.as_mut()?.picture()
+    }
+
+    /// What the role `vip` has to tell on objects since the last call, and what it wants to announce.
+    pub fn said(&mut self) -> (Vec<(About, News)>, Option<Arc<Wanted>>) {
+        self.vip.as_mut().map(Vip::said).unwrap_or_default()
+    }
+
+    fn calico(&self, store: &Store) -> Result<calico::Output, Hold> {
+        let local = Local {
+            node: self.plan.node_name.clone(),
+            roles: CALICO_ROLES,
+            secret_namespace: self.calico_namespace().to_owned(),
+            router_id: self.environment.router_id,
+            ..Local::default()
+        };
+        calico::translate(&Objects::of(store), &local)
+    }
+
+    /// Where the Secrets are that Calico's objects name.
+    fn calico_namespace(&self) -> &str {
+        self.plan.calico_namespace.as_deref().unwrap_or(&self.namespace)
     }
 
     fn reflects(&self) -> bool {

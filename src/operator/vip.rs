@@ -2,19 +2,20 @@
 
 use super::news;
 use super::reports::of_complaint;
+use super::state::Vips;
 use super::status::Wanted;
-use super::translate::Translated;
 use crate::config::plan::KubernetesPlan;
+use crate::kube::calico::Report;
 use crate::kube::metallb::announce::{Announcer, NodeFacts, Settings};
 use crate::kube::metallb::check;
 use crate::kube::metallb::model::Config;
 use crate::kube::metallb::objects::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
-use crate::kube::metallb::peers::{Lowering, Surroundings};
+use crate::kube::metallb::peers::{Lowered, Lowering, Surroundings};
 use crate::kube::objects::{ConfigMap, EndpointSlice, Key, Node, Object, Secret, Service};
 use crate::kube::selection::{LEGACY_CONFIG, Selection};
 use crate::kube::store::Store;
+use crate::kube::write::{About, News};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use tracing::info;
 
@@ -26,6 +27,11 @@ pub struct Vip {
     /// State of the store when the configuration, and the Services, were read last.
     read: (Option<u64>, Option<u64>),
     services: BTreeSet<Key>,
+    /// The configuration, the node or a Service changed since [`picture`](Self::picture) was taken.
+    is_new: bool,
+    /// What is to be told on objects.
+    news: Vec<(About, News)>,
+    wanted: Option<Arc<Wanted>>,
 }
 
 impl Vip {
@@ -38,7 +44,21 @@ impl Vip {
             lowering: Lowering::default(),
             read: (None, None),
             services: BTreeSet::new(),
+            is_new: false,
+            news: Vec::new(),
+            wanted: None,
         }
+    }
+
+    /// What was decided, if that differs from what the last call gave.
+    pub fn picture(&mut self) -> Option<Arc<Vips>> {
+        let take = || Arc::new(Vips { config: Arc::clone(&self.config), announcer: self.announcer.clone() });
+        std::mem::take(&mut self.is_new).then(take)
+    }
+
+    /// What there is to tell on objects since the last call, and what is wanted now.
+    pub fn said(&mut self) -> (Vec<(About, News)>, Option<Arc<Wanted>>) {
+        (std::mem::take(&mut self.news), self.wanted.clone())
     }
 
     /// MetalLB's kinds; those of the core come with the role.
@@ -54,24 +74,27 @@ impl Vip {
         all.into_iter().map(|selection| selection.in_namespace(namespace)).collect()
     }
 
-    /// Adds what follows to `all`; `neighbors` are there by other objects.
-    pub fn translate(&mut self, store: &Store, node: &Node, neighbors: BTreeMap<IpAddr, String>, all: &mut Translated) {
+    /// What follows; `names` are those of neighbors by other objects.
+    pub fn translate(&mut self, store: &Store, node: &Node, names: BTreeSet<String>) -> (Lowered, Vec<Report>) {
         self.configure(store);
-        self.announcer.handle_node(NodeFacts::from(node));
+        let facts = NodeFacts::from(node);
+        self.is_new |= *self.announcer.node() != facts;
+        self.announcer.handle_node(facts);
         self.look_at_services(store);
         while let Some(event) = self.announcer.poll_event() {
             info!(service = %event.object.key, reason = event.reason, "{}", event.message);
             if let Some(service) = store.get::<Service>(&event.object.key) {
-                all.news.push((news::about(service), news::of_event(&event, "Announce")));
+                self.news.push((news::about(service), news::of_event(&event, "Announce")));
             }
         }
-        all.wanted = Some(Arc::new(Wanted::of(&self.announcer, &self.config, node, store)));
+        if self.is_new {
+            self.wanted = Some(Arc::new(Wanted::of(&self.announcer, &self.config, node, store)));
+        }
         let announcements: Vec<_> = self.announcer.announcements().collect();
-        let around = Surroundings { bfd: false, neighbors, router_id: None, tags: TAGS };
+        let around = Surroundings { bfd: false, names, router_id: None, tags: TAGS };
         let lowered = self.lowering.lower(&self.config, &node.metadata.labels, &announcements, &around);
-        all.inputs.fragments.push(lowered.input);
-        all.inputs.secrets.extend(lowered.secrets);
-        all.reports.extend(self.config.complaints.iter().chain(&lowered.complaints).map(of_complaint));
+        let reports = self.config.complaints.iter().chain(&lowered.complaints).map(of_complaint).collect();
+        (lowered, reports)
     }
 
     fn configure(&mut self, store: &Store) {
@@ -101,7 +124,7 @@ impl Vip {
         };
         self.config = Arc::new(Config::build(&objects, &self.config));
         self.announcer.handle_config(Arc::clone(&self.config));
-        self.read.0 = latest;
+        (self.read.0, self.is_new) = (latest, true);
     }
 
     fn look_at_services(&mut self, store: &Store) {
@@ -125,7 +148,7 @@ impl Vip {
         for gone in self.services.difference(&present) {
             self.announcer.handle_service(gone, None);
         }
-        (self.services, self.read.1) = (present, latest);
+        (self.services, self.read.1, self.is_new) = (present, latest, true);
     }
 }
 
@@ -134,5 +157,5 @@ pub(super) fn shared<T: Object + Clone>(store: &Store) -> Vec<Arc<T>> {
     store.list::<T>().cloned().map(Arc::new).collect()
 }
 
-/// Of the 24 tags with names; the others are for the file and for Calico's objects.
-const TAGS: usize = 16;
+/// Of the 24 tags with names; the others are for the file, for Calico's objects, and for telling the two kinds of objects apart.
+const TAGS: usize = 15;

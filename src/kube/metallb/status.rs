@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+#[cfg(test)]
+use schemars::JsonSchema;
+
 /// What one node says about one Service.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
@@ -24,6 +27,7 @@ object!(ServiceBGPStatus, "servicebgpstatuses", true, [("metallb.io", "v1beta1")
 
 /// The content of one ServiceBGPStatus object.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceBgpStatus {
     pub node: String,
@@ -69,6 +73,7 @@ pub enum Component {
 
 /// The status of a ConfigurationState object; the writer adds the time of the last transition.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigurationState {
     /// `Valid`, `Invalid`, or `Unknown` before anything was read.
@@ -76,10 +81,12 @@ pub struct ConfigurationState {
     /// One error a line.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub error_summary: String,
+    #[cfg_attr(test, schemars(with = "Vec<ConfigurationCondition>"))]
     pub conditions: [ConfigurationCondition; 1],
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct ConfigurationCondition {
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -113,6 +120,7 @@ impl ConfigurationState {
 
 /// The status of an IPAddressPool; numbers end at `i64::MAX`.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PoolStatus {
     #[serde(rename = "assignedIPv4")]
