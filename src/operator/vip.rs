@@ -4,6 +4,7 @@ use super::news;
 use super::reports::of_complaint;
 use super::state::Vips;
 use super::status::Wanted;
+use crate::config::Identities;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::Report;
 use crate::kube::metallb::announce::{Announcer, NodeFacts, Settings};
@@ -36,7 +37,8 @@ pub struct Vip {
 
 impl Vip {
     pub fn new(plan: &KubernetesPlan) -> Self {
-        let settings = Settings { class: plan.load_balancer_class.clone(), ..Settings::default() };
+        let settings =
+            Settings { class: plan.load_balancer_class.clone(), ignore_exclude_label: plan.ignore_exclude_label, strict: plan.strict };
         let node = NodeFacts { name: plan.node_name.clone(), ..NodeFacts::default() };
         Self {
             config: Arc::default(),
@@ -74,8 +76,8 @@ impl Vip {
         all.into_iter().map(|selection| selection.in_namespace(namespace)).collect()
     }
 
-    /// What follows; `names` are those of neighbors by other objects.
-    pub fn translate(&mut self, store: &Store, node: &Node, names: BTreeSet<String>) -> (Lowered, Vec<Report>) {
+    /// What follows. The file, and other objects, have said who we and some neighbors are.
+    pub fn translate(&mut self, store: &Store, node: &Node, said: Identities) -> (Lowered, Vec<Report>) {
         self.configure(store);
         let facts = NodeFacts::from(node);
         self.is_new |= *self.announcer.node() != facts;
@@ -91,7 +93,8 @@ impl Vip {
             self.wanted = Some(Arc::new(Wanted::of(&self.announcer, &self.config, node, store)));
         }
         let announcements: Vec<_> = self.announcer.announcements().collect();
-        let around = Surroundings { bfd: false, names, router_id: None, tags: TAGS };
+        let names = said.neighbors.into_values().collect();
+        let around = Surroundings { bfd: false, names, router_id: said.router_id, tags: TAGS };
         let lowered = self.lowering.lower(&self.config, &node.metadata.labels, &announcements, &around);
         let reports = self.config.complaints.iter().chain(&lowered.complaints).map(of_complaint).collect();
         (lowered, reports)
