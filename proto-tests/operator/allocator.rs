@@ -27,17 +27,17 @@ fn pool(name: &str, addresses: &str) -> Value {
 }
 
 /// A Service that has no address.
-fn wanting(name: &str, annotations: Value) -> Value {
+pub fn wanting(name: &str, annotations: Value) -> Value {
     let spec = json!({"type": "LoadBalancer", "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "ports": [{"port": 80}]});
     json!({"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "shop", "name": name, "annotations": annotations}, "spec": spec})
 }
 
-fn address(server: &ApiServer, name: &str) -> Option<String> {
+pub fn address(server: &ApiServer, name: &str) -> Option<String> {
     let service = server.get("v1/Service", "shop", name)?;
     Some(service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str()?.to_owned())
 }
 
-fn has(server: &ApiServer, name: &str, expected: &str) {
+pub fn has(server: &ApiServer, name: &str, expected: &str) {
     eventually(&format!("{name} has {expected}"), || (address(server, name).as_deref() == Some(expected)).then_some(()));
 }
 
@@ -57,7 +57,7 @@ fn is_told(server: &ApiServer, name: &str, words: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_takes_over_without_a_changed_address() {
-    let net = Net::new(111);
+    let net = Net::new(131);
     let server = ApiServer::start().await.unwrap();
     server.put(pool("public", "203.0.113.0/29"));
     server.put(wanting("a", json!({})));
@@ -100,7 +100,7 @@ async fn a_standby_takes_over_without_a_changed_address() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wishes_types_and_pools_change() {
-    let net = Net::new(112);
+    let net = Net::new(132);
     let server = ApiServer::start().await.unwrap();
     server.put(pool("small", "203.0.113.0/31"));
     let leader = replica(&net, &server, 1);
@@ -157,7 +157,7 @@ async fn wishes_types_and_pools_change() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_api_server_in_trouble_costs_no_address_and_gives_none_twice() {
-    let net = Net::new(113);
+    let net = Net::new(133);
     let mut server = ApiServer::start().await.unwrap();
     server.put(pool("public", "203.0.113.0/24"));
     let _leader = replica(&net, &server, 1);

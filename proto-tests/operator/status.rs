@@ -33,7 +33,7 @@ fn is_told(server: &ApiServer, object: &str, words: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_shows_the_peers_that_were_sent_its_address() {
-    let net = Net::new(114);
+    let net = Net::new(134);
     // An address on loopback is no next hop for others.
     let Some(own) = kubgp::speaker::local_host().await.first_ipv4 else {
         println!("SKIP: this machine has no IPv4 address but those on loopback");
