@@ -214,19 +214,11 @@ fn old_peers_without_timers_have_the_defaults() {
     assert_eq!(BGPPeer::parse(new, value).unwrap().spec.hold_time.as_deref(), Some("0s"));
 }
 
-/// Every field of every kind, with a value that is not its default, and the fields without which it cannot be looked at.
-fn fields() -> Vec<(&'static str, Value, Vec<(&'static str, Value)>)> {
-    let some = json!([{ "matchLabels": { "a": "b" } }]);
-    let pool = vec![
-        ("addresses", json!(["10.9.0.0/24"])),
-        ("autoAssign", json!(false)),
-        ("avoidBuggyIPs", json!(true)),
-        ("serviceAllocation", json!({ "priority": 5 })),
-        ("serviceAllocation", json!({ "namespaces": ["x"] })),
-        ("serviceAllocation", json!({ "namespaceSelectors": some })),
-        ("serviceAllocation", json!({ "serviceSelectors": some })),
-    ];
-    let peer = vec![
+/// Names and values.
+type Fields = Vec<(&'static str, Value)>;
+
+fn fields_of_peers(some: Value) -> Fields {
+    vec![
         ("myASN", json!(7)),
         ("peerASN", json!(8)),
         ("dynamicASN", json!("external")),
@@ -239,7 +231,7 @@ fn fields() -> Vec<(&'static str, Value, Vec<(&'static str, Value)>)> {
         ("keepaliveTime", json!("7s")),
         ("connectTime", json!("7s")),
         ("routerID", json!("10.0.0.7")),
-        ("nodeSelectors", some.clone()),
+        ("nodeSelectors", some),
         ("password", json!("secret")),
         ("passwordSecret", json!({ "name": "absent" })),
         ("bfdProfile", json!("absent")),
@@ -248,6 +240,20 @@ fn fields() -> Vec<(&'static str, Value, Vec<(&'static str, Value)>)> {
         ("vrf", json!("red")),
         ("disableMP", json!(true)),
         ("dualStackAddressFamily", json!(true)),
+    ]
+}
+
+/// Every field of every kind, with a value that is not its default, and the fields without which it cannot be looked at.
+fn fields() -> Vec<(&'static str, Value, Fields)> {
+    let some = json!([{ "matchLabels": { "a": "b" } }]);
+    let pool = vec![
+        ("addresses", json!(["10.9.0.0/24"])),
+        ("autoAssign", json!(false)),
+        ("avoidBuggyIPs", json!(true)),
+        ("serviceAllocation", json!({ "priority": 5 })),
+        ("serviceAllocation", json!({ "namespaces": ["x"] })),
+        ("serviceAllocation", json!({ "namespaceSelectors": some })),
+        ("serviceAllocation", json!({ "serviceSelectors": some })),
     ];
     let advertisement = vec![
         ("aggregationLength", json!(30)),
@@ -272,7 +278,7 @@ fn fields() -> Vec<(&'static str, Value, Vec<(&'static str, Value)>)> {
     let layer2 = ["ipAddressPools", "ipAddressPoolSelectors", "nodeSelectors", "interfaces", "serviceSelectors", "preferredNodeSelectors"];
     vec![
         ("IPAddressPool", json!({ "addresses": ["10.8.0.0/24"] }), pool),
-        ("BGPPeer", json!({ "myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.1" }), peer),
+        ("BGPPeer", json!({ "myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.1" }), fields_of_peers(some)),
         ("BGPAdvertisement", json!({}), advertisement),
         ("BFDProfile", json!({}), bfd),
         ("Community", json!({}), vec![("communities", json!([{ "name": "x", "value": "nonsense" }]))]),
