@@ -63,7 +63,6 @@ reasons! {
     NoPeer = "noPeer", "name a BGPPeer that selects this node in peers of the BGPAdvertisement";
     /// The peers that are to get the prefix have no established session, or did not read it yet.
     NoSession = "noSession", "bgpctl show neighbors tells why the sessions are down";
-    Draining = "draining", "bgpctl undrain";
     /// Nothing blocks here: the prefix is handed to BGP.
     Announced = "announced", "bgpctl explain PREFIX --to PEER follows it from here";
 }
