@@ -65,7 +65,7 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
     let speaker = speaker::start(arguments.config, (plan, text), arguments.shards.map(usize::from)).await.map_err(|e| e.to_string())?;
     let vips = vips::start(speaker.clone());
     let cluster = operator::start(speaker.clone());
-    let serving = Serving::start(Daemon::new(speaker.clone(), levels, cluster, vips.view()));
+    let serving = Serving::start(Daemon::new(speaker.clone(), levels, cluster.clone(), vips.view()));
     info!(version = env!("CARGO_PKG_VERSION"), "running");
     loop {
         tokio::select! {
@@ -83,6 +83,7 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
         _ = terminate.recv() => speaker.stop_at_once().await,
         _ = interrupt.recv() => speaker.stop_at_once().await,
     }
+    cluster.ended().await;
     serving.stop().await;
     vips.stopped().await;
     Ok(())

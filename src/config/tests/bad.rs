@@ -172,7 +172,7 @@ neighbors:
   - { address: 10.0.0.2, asn: 1, longLivedGracefulRestart: { time: 1h } }
   - { address: 10.0.0.3, asn: 1, bfd: fast }
 bfd: { profiles: { fast: { transmit: 300ms } } }
-kubernetes: { enabled: true, nodeName: n1, roles: [allocator] }
+kubernetes: { enabled: true, nodeName: n1, roles: [node] }
 fib: { tunnels: { ipip: always } }
 drain: { onCordon: true }
 ";
