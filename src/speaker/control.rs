@@ -169,7 +169,10 @@ impl Control {
             Order::Confirm(reply) => drop(reply.send(self.confirm())),
             Order::Rollback(reply) => drop(reply.send(self.rollback().await)),
             Order::Network(change, reply) => drop(reply.send(self.change_network(*change).await)),
-            Order::Vips(prefixes, reply) => drop(reply.send(self.announce_vips(prefixes).await)),
+            Order::Vips(prefixes, reply) => {
+                self.announce_vips(prefixes).await;
+                let _ = reply.send(());
+            }
             Order::Drain(wanted, reply) => drop(reply.send(self.drain_by_operator(wanted).await)),
             Order::Stop { .. } => unreachable!("handled by the caller, which ends"),
         }

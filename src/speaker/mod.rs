@@ -82,7 +82,6 @@ impl std::error::Error for StartError {
 /// # Errors
 /// The operating system refuses threads. What can be lived without (a listener, the kernel) is reported in the log instead.
 pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<usize>) -> Result<Handle, StartError> {
-    let text: Arc<str> = text.into();
     let (to_rib, from_shards) = inlet();
     let (rib_commands, for_rib) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);
@@ -102,7 +101,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
     run_rib(task, from_shards, for_rib)?;
 
     let (orders, inbox) = mpsc::channel(COMMANDS);
-    let running = watch::Sender::new(Arc::new(Running::new(plan.clone(), Arc::clone(&text), wall_clock())));
+    let running = watch::Sender::new(Arc::new(Running::new(plan.clone(), text.as_str().into(), wall_clock())));
     let shared = Arc::new(Shared {
         orders,
         shards,
@@ -136,7 +135,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
         mark_at: None,
         marker_failed: false,
         plan,
-        text,
+        text: text.into(),
     };
     control.begin().await;
     tokio::spawn(control.run(inbox));
