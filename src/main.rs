@@ -4,7 +4,7 @@ use clap::Parser;
 use kubgp::api::live::{Daemon, Serving};
 use kubgp::config::{self, Plan};
 use kubgp::operator;
-use kubgp::speaker::{self, Reload, logging};
+use kubgp::speaker::{self, Reload, logging, watchdog};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +32,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    watchdog::end_on_panic();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return fail(&format!("the operating system refuses threads: {e}")),
@@ -62,8 +63,9 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(signals)?;
     let speaker = speaker::start(arguments.config, (plan, text), arguments.shards.map(usize::from)).await.map_err(|e| e.to_string())?;
-    let serving = Serving::start(Daemon::new(speaker.clone(), levels, operator::start(speaker.clone())));
+    let serving = Serving::start(Daemon::new(speaker.clone(), levels.clone(), operator::start(speaker.clone())));
     info!(version = env!("CARGO_PKG_VERSION"), "running");
+    watchdog::notify("READY=1");
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -74,6 +76,7 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
         }
     }
     info!("stopping");
+    watchdog::notify("STOPPING=1");
     tokio::select! {
         () = speaker.stop() => {}
         // Who says it again does not want to wait for a drain.
@@ -81,6 +84,7 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
         _ = interrupt.recv() => speaker.stop_at_once().await,
     }
     serving.stop().await;
+    levels.flush();
     Ok(())
 }
 

@@ -69,7 +69,7 @@ impl Session {
             Some((body, overrides)) => (body, overrides),
             None => return self.octets(message),
         };
-        let (kind, fields) = body.split_once('[').unwrap();
+        let (kind, fields) = body.split_once('[').expect(message);
         let fields: Vec<Vec<u8>> = fields.split('|').map(|f| self.octets(f)).collect();
         let mut out = vec![0xFF; 16];
         let (kind, body) = match (kind, fields.as_slice()) {
@@ -93,7 +93,7 @@ impl Session {
 
     fn block(&self, word: &str) -> Vec<u8> {
         if let Some((word, times)) = word.split_once('*') {
-            return self.block(word).repeat(times.parse().unwrap());
+            return self.block(word).repeat(times.parse().expect(word));
         }
         let path = match (self.ebgp, self.four_octet_as) {
             (false, _) => "400200",
