@@ -22,6 +22,8 @@ mod origin;
 mod restart;
 mod rib_task;
 mod sessions;
+mod sink;
+pub mod watchdog;
 
 pub use control::{NetworkChange, Reload, ReloadOutcome};
 pub use drain::{Causes, Drain, Stage};
@@ -33,7 +35,7 @@ pub use rib_task::{Expired, Heard, Live, Overrun, RibState, Times, Turns};
 
 use crate::config::file::Install as InstallWord;
 use crate::config::{LocalHost, Plan};
-use crate::net::{Links, Outlet, PeerIds, ShardHandle, inlet};
+use crate::net::{Links, Outlet, PeerIds, Pulse, ShardHandle, inlet};
 use crate::rib::{self, Rib};
 use arc_swap::ArcSwapOption;
 use control::Control;
@@ -98,8 +100,10 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
     });
     let (fib, feed) = kernel.map_or_else(|| (None, FibFeed::none()), |k| (Some(k.handle), k.feed));
     let seed = RandomState::new().hash_one("kubgp");
-    let task = RibTask::new(Rib::new(rib_params(&plan, seed)), shards.clone(), feed, events.clone());
+    let pulse = Pulse::default();
+    let task = RibTask::new(Rib::new(rib_params(&plan, seed)), shards.clone(), feed, (events.clone(), pulse.clone()));
     run_rib(task, from_shards, for_rib)?;
+    let health = watchdog::start(pulse, &shards).map_err(StartError::Thread)?;
 
     let (orders, inbox) = mpsc::channel(COMMANDS);
     let running = watch::Sender::new(Arc::new(Running::new(plan.clone(), Arc::clone(&text), wall_clock())));
@@ -112,6 +116,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
         events,
         path,
         started: (now(), wall_clock()),
+        health,
     });
     let mut control = Control {
         shared: Arc::clone(&shared),
