@@ -38,7 +38,7 @@ fn again(reach: &Reach, session: &Session) -> Reach {
     assert_eq!(attrs, reach.attrs, "the editable form loses something");
     let (mut nlri, mut block) = (BytesMut::new(), BytesMut::new());
     reach.nlri.iter().for_each(|n| encode_nlri(n, session.add_path, &mut nlri));
-    let next_hop = attrs.head().next_hop;
+    let next_hop = attrs.next_hop();
     let field = matches!(next_hop, NextHop::V4(_));
     match next_hop {
         NextHop::V4(address) => {
