@@ -457,6 +457,10 @@ impl Control {
             self.marker.remove();
         }
         self.listening.close_all();
+        // Before the sessions end: what ends with them must not reach the kernel, nor what is selected because nobody is left to wait for.
+        if graceful && let Some(fib) = self.fib.take() {
+            let _ = fib.stop(true).await;
+        }
         let reason = if graceful { StopReason::GracefulClose } else { StopReason::AdminDown(None) };
         let mut ends = Vec::new();
         for shard in &self.shared.shards {
@@ -468,7 +472,7 @@ impl Control {
             let _ = end.await;
         }
         if let Some(fib) = self.fib.take() {
-            let _ = fib.stop(graceful).await;
+            let _ = fib.stop(false).await;
         }
     }
 

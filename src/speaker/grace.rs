@@ -79,34 +79,39 @@ impl Grace {
 pub struct Deferral {
     /// Peers that may still come up; those that cannot be reached leave it.
     expected: BTreeSet<IpAddr>,
-    /// Established peers that owe End-of-RIB.
-    owing: BTreeSet<(PeerId, Family)>,
+    /// Established peers that owe End-of-RIB, and until when it is waited for where that is before the deadline.
+    owing: BTreeMap<(PeerId, Family), Option<Instant>>,
     deadline: Option<Instant>,
 }
 
 impl Deferral {
     /// No restart is under way.
     pub fn none() -> Self {
-        Self { expected: BTreeSet::new(), owing: BTreeSet::new(), deadline: None }
+        Self { expected: BTreeSet::new(), owing: BTreeMap::new(), deadline: None }
     }
 
     pub fn new(expected: impl IntoIterator<Item = IpAddr>, time: Duration, now: Instant) -> Self {
-        Self { expected: expected.into_iter().collect(), owing: BTreeSet::new(), deadline: Some(now + time) }
+        Self { expected: expected.into_iter().collect(), owing: BTreeMap::new(), deadline: Some(now + time) }
     }
 
     pub fn is_active(&self) -> bool {
         self.deadline.is_some()
     }
 
+    /// When [`Self::finished`] may say something else for the passing of time alone.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.owing.values().flatten().copied().chain(self.deadline).min()
     }
 
-    /// An expected peer is up; `owes` are the families in which it will send End-of-RIB. A peer that restarts itself owes nothing:
-    /// it may be waiting for us.
-    pub fn up(&mut self, peer: PeerId, address: IpAddr, owes: FamilySet) {
+    /// An expected peer is up; `owes` are the families in which it will send End-of-RIB. A peer that restarts itself may be waiting
+    /// for us, so it is not waited for long (RFC 4724 4.1); but some daemons say that they restart for minutes after each start
+    /// and send all they have at once.
+    pub fn up(&mut self, (peer, address): (PeerId, IpAddr), owes: FamilySet, restarting: bool, now: Instant) {
         self.expected.remove(&address);
-        self.owing.extend(owes.iter().map(|f| (peer, f)));
+        let until = restarting.then(|| now + RESTARTING);
+        if self.is_active() {
+            self.owing.extend(owes.iter().map(|f| ((peer, f), until)));
+        }
     }
 
     pub fn end_of_rib(&mut self, peer: PeerId, family: Family) {
@@ -120,19 +125,23 @@ impl Deferral {
 
     /// The session is down again: what it owes will not come.
     pub fn down(&mut self, peer: PeerId) {
-        self.owing.retain(|(p, _)| *p != peer);
+        self.owing.retain(|(p, _), _| *p != peer);
     }
 
-    /// Whether the wait is over now; it then stays over.
-    pub fn finished(&mut self, now: Instant) -> bool {
+    /// Whether the wait is over now; it then stays over. `resolved`: the next hops of all routes are known.
+    pub fn finished(&mut self, resolved: bool, now: Instant) -> bool {
         let Some(deadline) = self.deadline else { return false };
-        let over = now >= deadline || (self.expected.is_empty() && self.owing.is_empty());
+        self.owing.retain(|_, until| until.is_none_or(|until| now < until));
+        let over = now >= deadline || (resolved && self.expected.is_empty() && self.owing.is_empty());
         if over {
             *self = Self::none();
         }
         over
     }
 }
+
+/// How long End-of-RIB of a peer that restarts itself is waited for.
+const RESTARTING: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "any instant will do as the start of a test's own time")]
@@ -172,14 +181,15 @@ mod tests {
         let start = Instant::now();
         let address = |n: u8| IpAddr::from([192, 0, 2, n]);
         let mut deferral = Deferral::new([1, 2, 3].map(address), Duration::from_secs(30), start);
-        deferral.up(PeerId(1), address(1), v4());
+        deferral.up((PeerId(1), address(1)), v4(), false, start);
         deferral.unreachable(address(2));
-        assert!(!deferral.finished(start), "one that may still come is waited for");
-        deferral.up(PeerId(3), address(3), FamilySet::NONE);
-        assert!(!deferral.finished(start));
+        assert!(!deferral.finished(true, start), "one that may still come is waited for");
+        deferral.up((PeerId(3), address(3)), FamilySet::NONE, false, start);
+        assert!(!deferral.finished(true, start));
         deferral.end_of_rib(PeerId(1), Family::Ipv4Unicast);
-        assert!(deferral.finished(start));
-        assert!(!deferral.finished(start), "it ends once");
+        assert!(!deferral.finished(false, start), "their next hops are not resolved yet");
+        assert!(deferral.finished(true, start));
+        assert!(!deferral.finished(true, start), "it ends once");
         assert!(!deferral.is_active());
     }
 
@@ -187,7 +197,17 @@ mod tests {
     fn our_selection_never_waits_longer_than_the_deferral_time() {
         let start = Instant::now();
         let mut deferral = Deferral::new([IpAddr::from([192, 0, 2, 1])], Duration::from_secs(30), start);
-        assert!(!deferral.finished(start + Duration::from_secs(29)));
-        assert!(deferral.finished(start + Duration::from_secs(30)));
+        assert!(!deferral.finished(true, start + Duration::from_secs(29)));
+        assert!(deferral.finished(true, start + Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_peer_that_restarts_itself_is_waited_for_a_short_time() {
+        let (start, address) = (Instant::now(), IpAddr::from([192, 0, 2, 1]));
+        let mut deferral = Deferral::new([address], Duration::from_secs(30), start);
+        deferral.up((PEER, address), v4(), true, start);
+        assert_eq!(deferral.deadline(), Some(start + RESTARTING));
+        assert!(!deferral.finished(true, start));
+        assert!(deferral.finished(true, start + RESTARTING), "it may be waiting for us");
     }
 }

@@ -214,6 +214,7 @@ impl RibTask {
                 self.fib.sync(&state.rib, &changed);
             }
         }
+        state.published();
         wake |= state.groups.build(&mut state.rib);
         for out in state.groups.take_joins(&state.rib, at) {
             let (shard, command) = match out {
@@ -350,7 +351,7 @@ impl RibState {
         let swept = self.grace.back(up.peer, up.negotiated.stale_kept(), at);
         self.rib.sweep_stale(up.peer, swept);
         let restarting = up.negotiated.gr.is_some_and(|gr| gr.restarting);
-        self.deferral.up(up.peer, info.addr, if restarting { FamilySet::NONE } else { end_of_rib });
+        self.deferral.up((up.peer, info.addr), end_of_rib, restarting, at);
         let live = Live {
             shard: up.shard,
             session: up.session,
@@ -444,12 +445,21 @@ impl RibState {
         for (peer, family) in &swept {
             self.rib.sweep_stale(*peer, FamilySet::from_iter([*family]));
         }
-        let selection_begins = self.deferral.finished(at);
+        // A next hop that is not resolved yet would cost routes that the kernel has.
+        let resolved = !self.deferral.is_active() || !self.rib.awaits_next_hops();
+        let selection_begins = self.deferral.finished(resolved, at);
         if selection_begins {
             Family::ALL.into_iter().for_each(|f| self.rib.set_deferred(f, false));
-            self.groups.set_deferred(false);
         }
         Expired { swept, selection_begins }
+    }
+
+    /// The groups have published what this turn selected. After a restart End-of-RIB may go out from now on, behind the routes: a
+    /// helper drops what it has not got again by then (RFC 4724 4.2).
+    pub fn published(&mut self) {
+        if !self.deferral.is_active() {
+            self.groups.set_deferred(false);
+        }
     }
 
     /// When [`Self::expire`] or the groups have something to do.
