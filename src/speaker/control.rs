@@ -6,7 +6,7 @@ use super::handle::{HandleError, Running, Shared};
 use super::inputs::{InputHost, Inputs};
 use super::listen::Listening;
 use super::restart::{self, Marker};
-use super::rib_task::RibCommand;
+use super::rib_task::{RibCommand, RibState};
 use super::sessions::{self, Context};
 use super::{kernel, shard_of};
 use crate::config::file::GracefulRestartMode;
@@ -457,9 +457,8 @@ impl Control {
             self.marker.remove();
         }
         self.listening.close_all();
-        // Before the sessions end: what ends with them must not reach the kernel, nor what is selected because nobody is left to wait for.
-        if graceful && let Some(fib) = self.fib.take() {
-            let _ = fib.stop(true).await;
+        if graceful {
+            self.hold_still().await;
         }
         let reason = if graceful { StopReason::GracefulClose } else { StopReason::AdminDown(None) };
         let mut ends = Vec::new();
@@ -473,6 +472,22 @@ impl Control {
         }
         if let Some(fib) = self.fib.take() {
             let _ = fib.stop(false).await;
+        }
+    }
+
+    /// Before sessions end for a restart: what ends with them must reach neither the kernel nor the peers whose turn to end comes
+    /// later, nor must routes be selected because nobody is left to wait for.
+    async fn hold_still(&mut self) {
+        let (done, frozen) = oneshot::channel();
+        let freeze = move |state: &mut RibState| {
+            state.freeze();
+            // The one who asked is waiting.
+            let _ = done.send(());
+        };
+        self.tell_rib(RibCommand::Inspect(Box::new(freeze))).await;
+        let _ = frozen.await;
+        if let Some(fib) = self.fib.take() {
+            let _ = fib.stop(true).await;
         }
     }
 

@@ -2,7 +2,7 @@
 //! changed once, and lets groups and kernel follow.
 
 use super::fib_feed::FibFeed;
-use super::grace::{Deferral, Grace};
+use super::grace::{Deferral, Due, Grace, Preserved, Retention};
 use super::groups::{ForShard, Groups};
 use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Outlet, PeerChange, PeerEvent, Rules, ShardHandle, Up};
 use crate::policy::{PeerKind, Reason};
@@ -130,8 +130,8 @@ pub struct Overrun {
 
 /// What fell due.
 pub struct Expired {
-    /// Stale routes that are gone.
-    pub swept: Vec<(PeerId, Family)>,
+    /// Stale routes that are gone, or stay on as long-lived ones.
+    pub due: Vec<(PeerId, Family, Due)>,
     /// The wait after our own restart is over.
     pub selection_begins: bool,
 }
@@ -259,8 +259,11 @@ impl RibTask {
     /// What fell due on the clock.
     async fn expire(&mut self, at: Instant) {
         let expired = self.state.expire(at);
-        for (peer, family) in expired.swept {
-            debug!(?peer, %family, "stale routes go: the peer did not send them again in time");
+        for (peer, family, due) in expired.due {
+            match due {
+                Due::Sweep => debug!(?peer, %family, "stale routes go: the peer did not send them again in time"),
+                Due::BeginLongLived => info!(?peer, %family, "the peer is still away: its routes stay as long-lived stale ones"),
+            }
         }
         if expired.selection_begins {
             info!("the restart is over: route selection begins");
@@ -321,7 +324,7 @@ impl RibState {
         match message {
             FromShard::Up(up) => self.up(*up, at),
             FromShard::Routes { peer, items, .. } => {
-                heard.weight = self.routes(peer, items);
+                heard.weight = self.routes(peer, items, at);
                 heard.overrun = self.enforce_limit(peer);
             }
             FromShard::Down { peer, down } => self.down(peer, &down, at),
@@ -348,7 +351,8 @@ impl RibState {
             end_of_rib,
         };
         self.rib.peer_up(up.peer, info);
-        let swept = self.grace.back(up.peer, up.negotiated.stale_kept(), at);
+        let preserved = Preserved { restart: up.negotiated.stale_kept(), long_lived: up.negotiated.llgr_kept };
+        let swept = self.grace.back(up.peer, preserved, at);
         self.rib.sweep_stale(up.peer, swept);
         let restarting = up.negotiated.gr.is_some_and(|gr| gr.restarting);
         self.deferral.up((up.peer, info.addr), end_of_rib, restarting, at);
@@ -365,7 +369,7 @@ impl RibState {
         self.live.insert(up.peer, live);
     }
 
-    fn routes(&mut self, peer: PeerId, items: Vec<Item>) -> usize {
+    fn routes(&mut self, peer: PeerId, items: Vec<Item>, at: Instant) -> usize {
         let mut weight = 0;
         for item in items {
             weight += item.weight();
@@ -381,8 +385,16 @@ impl RibState {
                     self.deferral.end_of_rib(peer, family);
                 }
                 // One that comes at the wrong time is ignored (RFC 7313 4).
-                Item::BeginRefresh(family) => _ = self.rib.begin_refresh(peer, family),
-                Item::EndRefresh(family) => self.rib.end_refresh(peer, family),
+                Item::BeginRefresh(family) => {
+                    if self.rib.begin_refresh(peer, family) {
+                        self.grace.refreshing(peer, family, at);
+                    }
+                }
+                Item::EndRefresh(family) => {
+                    if self.rib.end_refresh(peer, family) {
+                        self.grace.end_of_rib(peer, family);
+                    }
+                }
             }
         }
         weight
@@ -408,7 +420,8 @@ impl RibState {
         self.live.remove(&peer);
         self.groups.leave(peer, at);
         self.rib.peer_down(peer, down.retain);
-        self.grace.lost(peer, down.retain, (down.restart_time, down.stale_time), at);
+        let times = Retention { restart: down.restart_time, stale: down.stale_time, long_lived: down.llgr_time };
+        self.grace.lost(peer, down.retain, times, at);
         self.deferral.down(peer);
     }
 
@@ -441,9 +454,13 @@ impl RibState {
 
     /// Does what fell due on the clock.
     pub fn expire(&mut self, at: Instant) -> Expired {
-        let swept = self.grace.expired(at);
-        for (peer, family) in &swept {
-            self.rib.sweep_stale(*peer, FamilySet::from_iter([*family]));
+        let due = self.grace.expired(at);
+        for (peer, family, due) in &due {
+            let families = FamilySet::from_iter([*family]);
+            match due {
+                Due::Sweep => self.rib.sweep_stale(*peer, families),
+                Due::BeginLongLived => self.rib.begin_long_lived(*peer, families),
+            }
         }
         // A next hop that is not resolved yet would cost routes that the kernel has.
         let resolved = !self.deferral.is_active() || !self.rib.awaits_next_hops();
@@ -451,7 +468,12 @@ impl RibState {
         if selection_begins {
             Family::ALL.into_iter().for_each(|f| self.rib.set_deferred(f, false));
         }
-        Expired { swept, selection_begins }
+        Expired { due, selection_begins }
+    }
+
+    /// Nothing is selected any more: we are about to go, and peers shall keep what they have of us.
+    pub fn freeze(&mut self) {
+        Family::ALL.into_iter().for_each(|f| self.rib.set_deferred(f, true));
     }
 
     /// The groups have published what this turn selected. After a restart End-of-RIB may go out from now on, behind the routes: a
