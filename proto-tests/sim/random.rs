@@ -109,9 +109,6 @@ fn link(net: &mut Network, a: usize, b: usize) -> usize {
         end.families = families;
         end.passive = passive == Some(side);
         end.gr = [GrMode::Full, GrMode::Full, GrMode::Helper, GrMode::Off][chance.index(4)];
-        if chance.percent(25) {
-            end.llgr = Duration::from_secs(60);
-        }
         if chance.percent(15) {
             end.add_path = [AddPath::All, AddPath::Best(2)][chance.index(2)];
         }

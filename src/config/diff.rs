@@ -168,7 +168,6 @@ impl Change {
         let rekeyed = key(old) == key(new) || (key(old).is_some() && key(new).is_some());
         self.note(old.password != new.password, "password", if rekeyed { Effect::None } else { Effect::Reset });
         self.note(restart(old) != restart(new), "gracefulRestart", Effect::Reset);
-        self.note(old.long_lived_time != new.long_lived_time, "longLivedGracefulRestart", Effect::Reset);
         self.note(old.graceful_restart.stale_time != new.graceful_restart.stale_time, "gracefulRestart.staleTime", Effect::None);
         self.note(old.add_path_receive != new.add_path_receive, "addPath.receive", Effect::Reset);
         let send = if off_and_on(old, new) { Effect::Reset } else { Effect::Out };

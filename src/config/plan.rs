@@ -105,8 +105,6 @@ pub struct SessionPlan {
     pub ttl: Ttl,
     pub password: Option<Password>,
     pub graceful_restart: GracefulRestart,
-    /// Long-lived stale time (RFC 9494); zero: off.
-    pub long_lived_time: Duration,
     pub add_path_receive: bool,
     pub add_path_send: AddPathSend,
     pub extended_next_hop: bool,

@@ -164,8 +164,7 @@ fn session(s: &SessionPlan, full: bool) -> Session {
             time: Some(Period(s.graceful_restart.time)),
             stale_time: Some(Period(s.graceful_restart.stale_time)),
         }),
-        long_lived_graceful_restart: Some(file::LongLivedGracefulRestart { time: Some(Period(s.long_lived_time)) })
-            .filter(|_| full || !s.long_lived_time.is_zero()),
+        long_lived_graceful_restart: None,
         add_path: Some(add_path(s)),
         extended_next_hop: Some(s.extended_next_hop),
         extended_messages: Some(s.extended_messages),

@@ -99,7 +99,6 @@ impl Context {
             extended_next_hop: plan.extended_next_hop,
             extended_messages: plan.extended_messages,
             graceful_restart: self.graceful_restart(plan),
-            llgr_time: plan.long_lived_time,
             role: plan.role.map(|role| RoleParams { role, strict: false }),
             enforce_first_as: true,
             hostname: self.hostname.clone(),

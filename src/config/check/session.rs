@@ -204,7 +204,6 @@ impl Checker<'_> {
         let families = self.families(scope);
         let (add_path_receive, add_path_send) = self.add_path(scope);
         let (graceful_restart, max_prefixes) = (self.graceful_restart(scope), self.max_prefixes(scope));
-        let long_lived_time = self.long_lived_time(scope, graceful_restart.mode);
         let ttl = self.ttl(scope, ebgp);
         let password = self.password(scope);
         let (import, export) = self.session_chains(scope, ebgp);
@@ -226,7 +225,6 @@ impl Checker<'_> {
             ttl,
             password,
             graceful_restart,
-            long_lived_time,
             add_path_receive,
             add_path_send,
             extended_next_hop: s.extended_next_hop.unwrap_or(false),
@@ -396,18 +394,6 @@ impl Checker<'_> {
         GracefulRestart { mode: written.mode.unwrap_or(GracefulRestartMode::Helper), time, stale_time }
     }
 
-    fn long_lived_time(&mut self, scope: &Scope, mode: GracefulRestartMode) -> Duration {
-        let time = scope.merged.long_lived_graceful_restart.as_ref().and_then(|l| l.time).map_or(Duration::ZERO, |period| period.0);
-        let at = scope.at("longLivedGracefulRestart", |s| &s.long_lived_graceful_restart);
-        if time.subsec_nanos() > 0 || time.as_secs() > MAX_LONG_LIVED {
-            let message = format!("{} is not a whole number of seconds in 0..={MAX_LONG_LIVED} (RFC 9494 3)", file::Period(time));
-            self.complain(&at.key("time"), message);
-        } else if mode == GracefulRestartMode::Off && !time.is_zero() {
-            self.complain(&at, "needs gracefulRestart (RFC 9494 3); set its mode to full or helper");
-        }
-        time
-    }
-
     fn max_prefixes(&mut self, scope: &Scope) -> Option<MaxPrefixes> {
         let written = scope.merged.max_prefixes.clone()?;
         let at = scope.at("maxPrefixes", |s| &s.max_prefixes);
@@ -523,8 +509,6 @@ pub(in crate::config) const HOLD_TIME: Duration = Duration::from_secs(90);
 const CONNECT_RETRY_TIME: Duration = Duration::from_secs(5);
 /// The least that RFC 9687 timers start with; otherwise twice the hold time.
 const SEND_HOLD_TIME: Duration = Duration::from_secs(90);
-/// What fits into 24 bits.
-const MAX_LONG_LIVED: u64 = 0xFF_FFFF;
 const RESTART_TIME: Duration = Duration::from_secs(120);
 const STALE_TIME: Duration = Duration::from_secs(360);
 /// How long a session stays down after `maxPrefixes` with action restart.

@@ -4,6 +4,7 @@
 use super::{Checker, Place};
 use crate::config::complaint::{Path, Step};
 use crate::config::file::{File, Ipip, Session};
+use std::time::Duration;
 
 /// A key of a section, and whether it says more than "off" or the default.
 struct Row<T> {
@@ -26,8 +27,14 @@ const FILE_ROWS: [Row<File>; 6] = [
     },
 ];
 
-const SESSION_ROWS: [Row<Session>; 2] =
-    [Row { path: &["interface"], is_used: |s| s.interface.is_some() }, Row { path: &["bfd"], is_used: |s| s.bfd.is_some() }];
+const SESSION_ROWS: [Row<Session>; 3] = [
+    Row { path: &["interface"], is_used: |s| s.interface.is_some() },
+    Row { path: &["bfd"], is_used: |s| s.bfd.is_some() },
+    Row {
+        path: &["longLivedGracefulRestart"],
+        is_used: |s| s.long_lived_graceful_restart.as_ref().and_then(|l| l.time).is_some_and(|t| t.0 > Duration::ZERO),
+    },
+];
 
 impl Checker<'_> {
     pub(super) fn refuse_unsupported(&mut self, origin: &Option<String>, file: &File) {

@@ -164,17 +164,16 @@ neighbors:
   - { address: 10.0.0.3, asn: 1, maxPrefixes: { limit: 9, action: warn, restartAfter: 1m } }
   - { address: 10.0.0.4, asn: 1, gracefulRestart: { time: 5000s } }
   - { address: 10.0.0.5, asn: 1, gracefulRestart: { time: 60s, staleTime: 30s, mode: on } }
-  - { address: 10.0.0.6, asn: 1, longLivedGracefulRestart: { time: 5000h } }
-  - { address: 10.0.0.7, asn: 1, gracefulRestart: { mode: off }, longLivedGracefulRestart: { time: 1h } }
 ";
     not_supported_yet: "
 router: { asn: 64512 }
 neighbors:
   - { interface: eth0, asn: external }
+  - { address: 10.0.0.2, asn: 1, longLivedGracefulRestart: { time: 1h } }
   - { address: 10.0.0.3, asn: 1, bfd: fast }
 bfd: { profiles: { fast: { transmit: 300ms } } }
 vips: { pools: [{ name: a }] }
-kubernetes: { enabled: true, nodeName: n1, roles: [allocator] }
+kubernetes: { enabled: true, nodeName: n1, roles: [node] }
 fib: { tunnels: { ipip: always } }
 drain: { onCordon: true }
 ";
