@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
+#[cfg(feature = "kube")]
+mod calico;
 mod guards;
 mod lab;
 mod peers;

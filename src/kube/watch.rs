@@ -61,7 +61,6 @@ impl Default for Options {
 }
 
 /// The watches and the store that they feed. Dropping it ends them.
-#[derive(Debug)]
 pub struct Watch {
     store: Store,
     changes: mpsc::Receiver<(SourceId, Change)>,
@@ -69,7 +68,8 @@ pub struct Watch {
     rediscover: watch::Sender<u64>,
     status: watch::Sender<Status>,
     counters: Arc<Counters>,
-    debounce: Duration,
+    client: Client,
+    options: Options,
     /// Something changed since the last signal.
     dirty: bool,
     quiet_until: Option<Instant>,
@@ -90,7 +90,12 @@ impl Watch {
             tasks.spawn(source.run(source::Port { id, changes: sender.clone(), rediscover: rediscovered.clone() }));
         }
         let status = watch::Sender::new(Status::of(&store));
-        Self { store, changes, tasks, rediscover, status, counters, debounce: options.debounce, dirty: false, quiet_until: None }
+        Self { store, changes, tasks, rediscover, status, counters, client: client.clone(), options, dirty: false, quiet_until: None }
+    }
+
+    /// Begins anew with other selections: everything is listed again, nothing is known before.
+    pub fn replace(&mut self, selections: &Selections) {
+        *self = Self::start(&self.client.clone(), selections, self.options);
     }
 
     /// Waits until objects, presence or trouble differ from what the last call left. May be dropped and called again.
@@ -101,7 +106,7 @@ impl Watch {
         loop {
             let due = self.quiet_until.unwrap_or_else(Instant::now);
             if self.dirty && due <= Instant::now() {
-                (self.dirty, self.quiet_until) = (false, Some(Instant::now() + self.debounce));
+                (self.dirty, self.quiet_until) = (false, Some(Instant::now() + self.options.debounce));
                 return;
             }
             tokio::select! {

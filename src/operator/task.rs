@@ -6,7 +6,7 @@ use crate::config::plan::{KubernetesPlan, Plan};
 use crate::kube::calico::{Hold, Report, Severity};
 use crate::kube::client::{Connection, Error};
 use crate::kube::store::Store;
-use crate::kube::watch::{Options, Watch};
+use crate::kube::watch::{Options, Status, Watch};
 use crate::speaker::{Handle, HandleError, Inputs, Running};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -77,11 +77,15 @@ impl Operator {
             }
         };
         info!(server = connection.server(), node = plan.node_name, "following the cluster");
-        let counters = watch.counters();
-        self.tell(|state| state.counters = Some(counters));
-        let (mut status, mut running) = (watch.status(), self.speaker.watch_running());
+        let mut running = self.speaker.watch_running();
+        let mut status = self.count(&watch);
         loop {
             let now = status.borrow_and_update().clone();
+            if now.synced && translator.widens(watch.store()) {
+                watch.replace(&translator.selections());
+                status = self.count(&watch);
+                continue;
+            }
             let hold = if now.synced { self.take(&mut translator, watch.store()).await.err() } else { None };
             let reason = now.reason.or_else(|| hold.map(|hold| say(hold, plan))).or_else(|| self.refusal.clone());
             let reason = reason.or_else(|| (!self.speaker.running().plan.router.is_known()).then(|| NO_ROUTER.to_owned()));
@@ -96,6 +100,13 @@ impl Operator {
                 },
             }
         }
+    }
+
+    /// Shows the figures of a watch, and follows its state.
+    fn count(&self, watch: &Watch) -> watch::Receiver<Status> {
+        let counters = watch.counters();
+        self.tell(|state| state.counters = Some(counters));
+        watch.status()
     }
 
     /// A reload of the file may have made good what was refused.

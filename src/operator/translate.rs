@@ -2,7 +2,7 @@
 
 use super::vip::Vip;
 use crate::config::plan::KubernetesPlan;
-use crate::kube::calico::{self, Hold, Local, Objects, Report, Roles};
+use crate::kube::calico::{self, Affinities, Hold, Local, Objects, Report, Roles};
 use crate::kube::objects::{Key, Node};
 use crate::kube::selection::{Role, Scope, Selections};
 use crate::kube::store::Store;
@@ -25,12 +25,13 @@ pub struct Translator {
     /// Where Secrets and namespaced configuration are.
     namespace: String,
     vip: Option<Vip>,
+    affinities: Affinities,
 }
 
 impl Translator {
     pub fn new(plan: &KubernetesPlan, namespace: &str) -> Self {
         let vip = plan.roles.contains(&Role::Vip).then(|| Vip::new(plan));
-        Self { plan: plan.clone(), namespace: namespace.to_owned(), vip }
+        Self { plan: plan.clone(), namespace: namespace.to_owned(), vip, affinities: Affinities::default() }
     }
 
     /// What has to be watched.
@@ -41,10 +42,17 @@ impl Translator {
             calico_namespace: self.namespace.clone(),
         };
         let mut selections = Selections::for_roles(&self.plan.roles, &scope);
-        let calico = if self.reflects() { calico::watches(CALICO_ROLES, &self.plan.node_name, true) } else { Vec::new() };
+        let calico = if self.is_calico() { calico::watches(self.calico_roles(), &self.plan.node_name, self.affinities) } else { Vec::new() };
         let metallb = if self.vip.is_some() { Vip::watches(&self.namespace) } else { Vec::new() };
         calico.into_iter().chain(metallb).for_each(|selection| selections.add(selection));
         selections
+    }
+
+    /// Whether, after everything was listed, something else has to be watched than [`Self::selections`] said before.
+    pub fn widens(&mut self, store: &Store) -> bool {
+        let next = self.calico_roles().node.then(|| self.affinities.next(store)).flatten();
+        self.affinities = next.unwrap_or(self.affinities);
+        next.is_some()
     }
 
     /// What follows from the objects as they are.
@@ -53,7 +61,7 @@ impl Translator {
     /// There is nothing to act on: what is in force stays.
     pub fn translate(&mut self, store: &Store) -> Result<Translated, Hold> {
         let mut all = Translated::default();
-        if self.reflects() {
+        if self.is_calico() {
             self.calico(store, &mut all)?;
         }
         if let Some(vip) = &mut self.vip {
@@ -65,9 +73,16 @@ impl Translator {
     }
 
     fn calico(&self, store: &Store, all: &mut Translated) -> Result<(), Hold> {
-        let local =
-            Local { node: self.plan.node_name.clone(), roles: CALICO_ROLES, secret_namespace: self.namespace.clone(), ..Local::default() };
+        let local = Local {
+            node: self.plan.node_name.clone(),
+            roles: self.calico_roles(),
+            secret_namespace: self.namespace.clone(),
+            ..Local::default()
+        };
         let output = calico::translate(&Objects::of(store), &local)?;
+        if local.roles.node {
+            all.inputs.kernel = Some(output.kernel);
+        }
         all.inputs.fragments.push(output.input);
         all.inputs.secrets.extend(output.secrets);
         all.sessions = output.sessions.into_iter().map(|s| (s.address, (s.name, s.object))).collect();
@@ -75,9 +90,12 @@ impl Translator {
         Ok(())
     }
 
-    fn reflects(&self) -> bool {
-        self.plan.roles.contains(&Role::Reflector)
+    fn calico_roles(&self) -> Roles {
+        Roles { reflector: self.plan.roles.contains(&Role::Reflector), node: self.plan.roles.contains(&Role::Node) }
+    }
+
+    /// Whether Calico's objects are looked at.
+    fn is_calico(&self) -> bool {
+        self.calico_roles() != Roles::default()
     }
 }
-
-const CALICO_ROLES: Roles = Roles { reflector: true, node: false };

@@ -11,7 +11,7 @@ use super::{kernel, shard_of};
 use crate::config::file::GracefulRestartMode;
 use crate::config::plan::{DynamicPlan, NetworkPlan, PeerPlan, Plan};
 use crate::config::{self, Action, Diagnostics, diff};
-use crate::fib;
+use crate::fib::{self, Leave};
 use crate::net::{Command, Keys, Password, PeerChange, PeerEvent, PeerIds, RangeConfig};
 use crate::rib::PeerId;
 use crate::session::{State, StopReason};
@@ -80,6 +80,8 @@ pub struct Control {
     pub(super) ids: PeerIds,
     pub(super) listening: Listening,
     pub(super) fib: Option<fib::Handle>,
+    /// What decides about kernel routes, as the RIB was told last.
+    pub(super) kernel_policy: Option<Arc<fib::Policy>>,
     pub(super) peers: BTreeMap<IpAddr, PeerId>,
     pub(super) ranges: BTreeMap<IpNet, Arc<AtomicUsize>>,
     pub(super) networks: BTreeMap<IpNet, AttrSet>,
@@ -150,6 +152,7 @@ impl Control {
     pub async fn begin(&mut self) {
         let plan = self.plan.clone();
         self.begins_later = plan.kubernetes.is_some();
+        self.tell_kernel_policy().await;
         if !self.begins_later {
             self.take_up().await;
         }
@@ -210,12 +213,15 @@ impl Control {
         let begins = std::mem::take(&mut self.begins_later);
         if begins {
             self.plan = plan.clone();
+            self.tell_kernel_policy().await;
             self.take_up().await;
         }
         let running = Arc::clone(&self.running.borrow());
         let actions = diff(&running.plan, &plan);
         if !actions.is_empty() || running.last_failure.is_some() {
             self.apply(plan, Arc::clone(&self.text), &actions).await;
+        } else {
+            self.tell_kernel_policy().await;
         }
         Ok(self.outcome(actions))
     }
@@ -259,6 +265,7 @@ impl Control {
         self.plan = plan;
         self.text = text;
         self.context.router = self.plan.router;
+        self.tell_kernel_policy().await;
         for action in actions {
             self.act(action).await;
         }
@@ -376,17 +383,26 @@ impl Control {
         Ok(())
     }
 
+    /// Passes on what decides about kernel routes, where it has changed.
+    async fn tell_kernel_policy(&mut self) {
+        let policy = self.inputs.kernel_policy(&self.plan);
+        if policy.as_ref() != self.kernel_policy.as_deref() {
+            self.kernel_policy = policy.map(Arc::new);
+            self.tell_rib(RibCommand::KernelPolicy(self.kernel_policy.clone())).await;
+        }
+    }
+
     /// Other kernel settings: our routes move to where they belong now.
     async fn restart_kernel(&mut self) {
         if let Some(old) = self.fib.take() {
-            self.tell_rib(RibCommand::Fib(FibFeed::none())).await;
-            let _ = old.stop(false).await;
+            self.tell_rib(RibCommand::Fib(FibFeed::none(), None)).await;
+            let _ = old.stop(Leave::Remove).await;
         }
         match kernel::start(&self.plan.fib, &self.shared.rib) {
             Ok(kernel) => {
                 self.fib = kernel.as_ref().map(|k| k.handle.clone());
                 self.shared.fib.store(self.fib.clone().map(Arc::new));
-                self.tell_rib(RibCommand::Fib(kernel.map_or_else(FibFeed::none, |k| k.feed))).await;
+                self.tell_rib(RibCommand::Fib(kernel.map_or_else(FibFeed::none, |k| k.feed), self.kernel_policy.clone())).await;
             }
             Err(e) => error!(error = %e, "kernel routes are off: netlink cannot be opened"),
         }
@@ -460,7 +476,12 @@ impl Control {
             let _ = end.await;
         }
         if let Some(fib) = self.fib.take() {
-            let _ = fib.stop(graceful).await;
+            let leave = match graceful {
+                true if self.plan.hands_routes_over() => Leave::HandOver,
+                true => Leave::Keep,
+                false => Leave::Remove,
+            };
+            let _ = fib.stop(leave).await;
         }
     }
 

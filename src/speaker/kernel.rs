@@ -26,10 +26,10 @@ pub fn start(plan: &FibPlan, rib: &mpsc::Sender<RibCommand>) -> io::Result<Optio
         InstallWord::Best => Install::Best,
         InstallWord::Ecmp => Install::Ecmp,
     };
-    let params = fib::Params { table: plan.table, protocol: plan.protocol, ..fib::Params::default() };
+    let params = fib::Params { table: plan.table, protocol: plan.protocol, adopt: plan.adopt, ..fib::Params::default() };
     let (handle, events) = fib::spawn(params)?;
     tokio::spawn(follow(events, rib.clone()));
-    let feed = FibFeed::new(handle.clone(), install, plan.metric);
+    let feed = FibFeed::new(handle.clone(), install);
     Ok(Some(Kernel { handle, feed }))
 }
 

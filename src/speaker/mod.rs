@@ -117,6 +117,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String)) -> Result<Handle
         ids,
         listening: Listening::default(),
         fib,
+        kernel_policy: None,
         peers: BTreeMap::new(),
         ranges: BTreeMap::new(),
         networks: BTreeMap::new(),

@@ -4,6 +4,7 @@
 use super::fib_feed::FibFeed;
 use super::grace::{Deferral, Grace};
 use super::groups::{ForShard, Groups};
+use crate::fib::Policy;
 use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Outlet, PeerChange, PeerEvent, Rules, ShardHandle, Up};
 use crate::policy::{PeerKind, Reason};
 use crate::rib::{Changed, PeerId, PeerInfo, Resolution, Rib};
@@ -26,8 +27,10 @@ pub enum RibCommand {
     NextHops(Vec<(IpAddr, Resolution)>),
     /// The addresses of this host and the interfaces that have them.
     Addresses(Vec<(u32, IpAddr)>),
-    /// Another kernel side: it is told everything.
-    Fib(FibFeed),
+    /// Another kernel side: it is told everything that its policy asks for.
+    Fib(FibFeed, Option<Arc<Policy>>),
+    /// Other rules for kernel routes; without any nothing is installed and nothing removed.
+    KernelPolicy(Option<Arc<Policy>>),
     /// Kernel routes of a former life go.
     SweepKernel,
     /// Reads, or in slices dumps, the tables between two turns.
@@ -283,10 +286,11 @@ impl RibTask {
                 state.rib.set_own_addresses(&own);
                 state.groups.set_addresses(addresses);
             }
-            RibCommand::Fib(feed) => {
-                feed.sync_all(&state.rib);
+            RibCommand::Fib(feed, policy) => {
                 self.fib = feed;
+                self.fib.set_policy(&state.rib, policy, state.deferral.is_active());
             }
+            RibCommand::KernelPolicy(policy) => self.fib.set_policy(&state.rib, policy, state.deferral.is_active()),
             RibCommand::SweepKernel => self.sweep_kernel = true,
             RibCommand::Inspect(look) => look(state),
             RibCommand::Defer { expected, time } => state.defer(expected, time, now()),

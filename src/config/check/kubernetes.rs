@@ -27,7 +27,7 @@ impl Checker<'_> {
             roles.push(role);
         }
         if roles.is_empty() {
-            self.complain(&place.key("roles"), "at least one role is required: vip, reflector");
+            self.complain(&place.key("roles"), "at least one role is required: vip, reflector, node");
         }
         let node_name = written.node_name.or_else(|| self.host.node_name());
         if node_name.is_none() {
@@ -45,4 +45,4 @@ impl Checker<'_> {
 }
 
 /// What works.
-const SUPPORTED: [KubernetesRole; 2] = [KubernetesRole::Vip, KubernetesRole::Reflector];
+const SUPPORTED: [KubernetesRole; 3] = [KubernetesRole::Vip, KubernetesRole::Reflector, KubernetesRole::Node];
