@@ -23,7 +23,8 @@ impl Kubgpd {
     /// Starts a speaker that has everything from the objects of a cluster but what `config` says.
     pub fn follow(host: &Host, config: &str) -> Self {
         let socket = host.folder.join("kubgp.sock");
-        let text = format!("api: {{ socket: {} }}\nmetrics: {{ listen: off }}\nlog: {{ level: debug, format: text }}\n{config}", socket.display());
+        let text =
+            format!("api: {{ socket: {} }}\nmetrics: {{ listen: off }}\nlog: {{ level: debug, format: text }}\n{config}", socket.display());
         host.write("kubgp.yaml", &text);
         let process = launch(host);
         let daemon = Self { host: host.clone(), asn: 0, process };

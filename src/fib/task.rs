@@ -450,9 +450,10 @@ impl Task {
         let first = self.last.is_none();
         let inherits = |plan: &Plan, key: &super::Key| first || plan.is_installed(key);
         // Another program's route that came later is its own: it lives.
-        let (ours, late): (Vec<_>, Vec<_>) = reading.ours.into_iter().partition(|found| {
-            found.protocol == self.params.protocol || inherits(&self.plan, &found.route.clone().normalized().key())
-        });
+        let (ours, late): (Vec<_>, Vec<_>) = reading
+            .ours
+            .into_iter()
+            .partition(|found| found.protocol == self.params.protocol || inherits(&self.plan, &found.route.clone().normalized().key()));
         let moved = address_changes(self.table.host(), &reading.host);
         let links_changed = self.table.host().links != reading.host.links;
         *self.table.host_mut() = reading.host;

@@ -42,7 +42,8 @@ impl Translator {
             calico_namespace: self.namespace.clone(),
         };
         let mut selections = Selections::for_roles(&self.plan.roles, &scope);
-        let calico = if self.is_calico() { calico::watches(self.calico_roles(), &self.plan.node_name, self.affinities) } else { Vec::new() };
+        let calico =
+            if self.is_calico() { calico::watches(self.calico_roles(), &self.plan.node_name, self.affinities) } else { Vec::new() };
         let metallb = if self.vip.is_some() { Vip::watches(&self.namespace) } else { Vec::new() };
         calico.into_iter().chain(metallb).for_each(|selection| selections.add(selection));
         selections

@@ -175,17 +175,30 @@ impl Control {
         }
     }
 
-    /// After a restart of ours route selection waits for the peers that were up (RFC 4724 4.1). True if it is one.
+    /// After a restart of ours route selection waits for the peers that were up (RFC 4724 4.1). True if it is one. The routes of a
+    /// daemon that was here before us forward like our own: to its neighbors we are it, back from a restart.
     async fn begin_restart(&mut self) -> bool {
         let sessions = self.plan.peers.values().map(|p| &p.session).chain(self.plan.dynamic.values().map(|d| &d.session));
         let ours = sessions.map(|s| s.graceful_restart).filter(|g| g.mode == GracefulRestartMode::Full);
         let Some(time) = ours.map(|g| g.time).max() else { return false };
-        let Some(former) = self.marker.read(restart::uptime(), time) else { return false };
-        info!(peers = former.peers.len(), "restarted: kernel routes stay, route selection waits for the peers that were up");
+        let former = match self.marker.read(restart::uptime(), time) {
+            Some(former) => former.peers,
+            None if self.inherits().await => self.plan.peers.keys().copied().collect(),
+            None => return false,
+        };
+        info!(peers = former.len(), "restarted: kernel routes stay, route selection waits for the peers that were up");
         self.context.restart_until = Some(super::now() + DEFERRAL);
-        self.former.clone_from(&former.peers);
-        self.tell_rib(RibCommand::Defer { expected: former.peers.into_iter().collect(), time: DEFERRAL }).await;
+        self.former.clone_from(&former);
+        self.tell_rib(RibCommand::Defer { expected: former.into_iter().collect(), time: DEFERRAL }).await;
         true
+    }
+
+    /// Whether the kernel holds routes of a daemon that we take over from.
+    async fn inherits(&self) -> bool {
+        match self.fib.as_ref().filter(|_| self.plan.fib.adopt.is_some()) {
+            Some(fib) => fib.inherited().await.is_ok_and(|routes| routes > 0),
+            None => false,
+        }
     }
 
     async fn reload(&mut self, reload: Reload) -> Result<ReloadOutcome, HandleError> {
@@ -465,6 +478,13 @@ impl Control {
             self.marker.remove();
         }
         self.listening.close_all();
+        if graceful {
+            // What follows from the end of the sessions must not reach the kernel. The answer says that this was seen before that.
+            self.tell_rib(RibCommand::Fib(FibFeed::none(), None)).await;
+            let (seen, answer) = oneshot::channel();
+            self.tell_rib(RibCommand::Inspect(Box::new(move |_| drop(seen.send(()))))).await;
+            let _ = answer.await;
+        }
         let reason = if graceful { StopReason::GracefulClose } else { StopReason::AdminDown(None) };
         let mut ends = Vec::new();
         for shard in &self.shared.shards {

@@ -1,4 +1,5 @@
-//! A node with BIRD, configured as Calico's templates do for pools without encapsulation.
+//! A node with BIRD, configured as Calico's templates do for pools without encapsulation, but for shorter waits between two attempts
+//! to connect.
 
 use crate::lab::{Host, PATIENCE, Process, eventually, v4};
 use crate::peers::birdc;
@@ -13,8 +14,6 @@ pub enum Era {
 }
 
 impl Era {
-    pub const ALL: [Self; 2] = [Self::Plain, Self::Metric];
-
     /// A version of Calico of this era.
     pub fn version(self) -> &'static str {
         match self {
@@ -102,14 +101,14 @@ fn config(host: &Host, node: &Node) -> String {
     let mut text = format!(
         "router id {own};\nlog stderr all;\n\
          filter calico_export_to_bgp_peers {{\n{prefer}{accepts}  if ( net ~ {pool} ) then {{ accept; }}\n  reject;\n}}\n\
-         filter calico_kernel_programming {{\n{metric}  accept;\n}}\n\
+         filter calico_kernel_programming {{\n  if ( source = RTS_DEVICE ) then {{ reject; }}\n{metric}  accept;\n}}\n\
          protocol static {{\n  ipv4;\n{blocks}}}\n\
          protocol kernel {{\n  learn;\n  persist;\n  metric 0;\n  scan time 2;\n  graceful restart;\n  merge paths on;\n  \
          ipv4 {{ import all; export filter calico_kernel_programming; }};\n}}\n\
          protocol device {{ scan time 2; }}\n\
          protocol direct {{ ipv4; interface -\"cali*\", -\"kube-ipvs*\", \"*\"; }}\n\
          template bgp bgp_template {{\n  debug {{ states }};\n  local as 64512;\n  multihop;\n  graceful restart;\n  \
-         connect delay time 2;\n  connect retry time 5;\n  error wait time 5,30;\n  source address {own};\n  \
+         connect delay time 1;\n  connect retry time 1;\n  error wait time 1,5;\n  source address {own};\n  \
          ipv4 {{ gateway recursive; import all; export filter calico_export_to_bgp_peers; add paths on; }};\n}}\n",
         pool = node.pool,
     );

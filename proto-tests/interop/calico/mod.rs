@@ -5,9 +5,18 @@
 mod api;
 mod bird;
 mod node;
+mod takeover;
 
-use crate::lab::Host;
+use crate::lab::{Host, PATIENCE, eventually};
+use crate::us::Kubgpd;
 use serde_json::{Value, json};
+
+/// Starts our daemon as the node that the host is.
+fn speaker(api: &api::Api, host: &Host) -> Kubgpd {
+    let kubeconfig = api.kubeconfig(host);
+    let number = host.number;
+    Kubgpd::follow(host, &format!("kubernetes: {{ enabled: true, kubeconfig: {kubeconfig}, nodeName: n{number}, roles: [node] }}\n"))
+}
 
 /// Node `number` of the cluster, on the common segment.
 fn node(number: u8, more: Value) -> Value {
@@ -50,4 +59,18 @@ fn kernel(host: &Host, protocol: &str) -> Vec<String> {
     let mut lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     lines.sort();
     lines
+}
+
+/// Waits until the kernel holds these routes of a protocol; fails with what it holds instead.
+fn wait_kernel(host: &Host, protocol: &str, expected: &[&str]) {
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    let mut last = Vec::new();
+    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        eventually(PATIENCE, "", || {
+            last = kernel(host, protocol);
+            last == expected
+        });
+    }));
+    assert!(found.is_ok(), "host {} has {last:#?} of protocol {protocol}, and not {expected:#?}", host.number);
 }

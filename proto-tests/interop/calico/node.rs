@@ -3,30 +3,9 @@
 
 use super::api::Api;
 use super::bird::{Bird, Era, Node};
-use super::{affinity, kernel, node, object, pool, version};
+use super::{affinity, kernel, node, object, pool, speaker, version, wait_kernel};
 use crate::lab::{Host, Lab, PATIENCE, eventually};
-use crate::us::Kubgpd;
 use serde_json::{Value, json};
-
-/// Starts our daemon as the node that the host is.
-fn speaker(api: &Api, host: &Host) -> Kubgpd {
-    let kubeconfig = api.kubeconfig(host);
-    let number = host.number;
-    Kubgpd::follow(host, &format!("kubernetes: {{ enabled: true, kubeconfig: {kubeconfig}, nodeName: n{number}, roles: [node] }}\n"))
-}
-
-fn wait_kernel(host: &Host, expected: &[&str]) {
-    let mut expected = expected.to_vec();
-    expected.sort_unstable();
-    let mut last = Vec::new();
-    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        eventually(PATIENCE, "", || {
-            last = kernel(host, "179");
-            last == expected
-        });
-    }));
-    assert!(found.is_ok(), "the kernel has {last:#?} and not {expected:#?}");
-}
 
 fn tunnel(host: &Host) {
     host.run("ip link add tunl0 type veth peer name tunl0-end");
@@ -111,6 +90,7 @@ fn a_node_announces_and_installs_what_the_objects_say() {
     let _other = speaker(&api, &hosts[3]);
     wait_kernel(
         &hosts[0],
+        "179",
         &[
             "10.244.2.0/26 via 10.0.0.2 dev lan",
             "10.244.6.0/26 via 10.0.0.6 dev lan",
@@ -128,6 +108,7 @@ fn a_node_announces_and_installs_what_the_objects_say() {
     );
     wait_kernel(
         &hosts[3],
+        "179",
         &[
             "10.244.1.0/26 via 10.0.0.1 dev lan",
             "10.244.2.0/26 via 10.0.0.2 dev lan",
@@ -164,6 +145,7 @@ fn a_node_announces_and_installs_what_the_objects_say() {
     api.put(version("v3.33.0"));
     wait_kernel(
         &hosts[0],
+        "179",
         &[
             "10.244.2.0/26 via 10.0.0.2 dev lan metric 2147483547",
             "10.244.6.0/26 via 10.0.0.6 dev lan metric 1024",
@@ -179,7 +161,7 @@ fn a_node_announces_and_installs_what_the_objects_say() {
     // Both sides are told to program all: we leave it to Felix, and say so.
     api.put(object("FelixConfiguration", "default", json!({"programClusterRoutes": "Enabled"})));
     api.put(configuration(json!({"programClusterRoutes": "Enabled"})));
-    wait_kernel(&hosts[0], &[]);
+    wait_kernel(&hosts[0], "179", &[]);
     let shown = us.ctl(&["show", "config"]);
     assert!(shown.contains("# warning: BGPConfiguration default: spec.programClusterRoutes:"), "{shown}");
     assert!(us.was_established("10.0.0.2") && far.is_up(1), "{}", us.log());

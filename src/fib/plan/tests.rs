@@ -102,8 +102,7 @@ fn inherited_routes_are_replaced_in_place_and_go_only_where_they_are_ours_to_tak
     plan.apply(net(prefixes[1]), Some(blackhole(prefixes[1], 1024)));
     // That a neighbor takes back what it said is no reason yet to believe that nobody says it.
     plan.apply(net(prefixes[2]), None);
-    let ops =
-        [Op::Replace(blackhole(prefixes[0], 0)), Op::Create(blackhole(prefixes[1], 1024)), Op::Evict(blackhole(prefixes[1], 0))];
+    let ops = [Op::Replace(blackhole(prefixes[0], 0)), Op::Create(blackhole(prefixes[1], 1024)), Op::Evict(blackhole(prefixes[1], 0))];
     assert_eq!(settle(&mut plan, &table, now), ops);
     assert_eq!((plan.inherited_len(), plan.own_routes().count(), plan.counters.stale), (2, 2, 2));
     plan.sweep_stale(FamilySet::ALL, |prefix| *prefix != net(prefixes[3]));

@@ -1,7 +1,7 @@
 //! Which objects the translation needs, and how it takes them from the store.
 
-use super::objects::{BgpConfiguration, BgpFilter, BgpPeer, BlockAffinity, ClusterInformation, FelixConfiguration, IpPool, IpamBlock};
 use super::digest::AFFINITY_LABEL;
+use super::objects::{BgpConfiguration, BgpFilter, BgpPeer, BlockAffinity, ClusterInformation, FelixConfiguration, IpPool, IpamBlock};
 use super::{Objects, Roles, affinity_selector};
 use crate::kube::objects::{Key, Object};
 use crate::kube::selection::Selection;
