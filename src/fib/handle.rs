@@ -37,6 +37,8 @@ pub(crate) struct Pending {
     pub watches: BTreeMap<IpAddr, bool>,
     /// Hosts behind gateways, all of them, where they changed.
     pub gateways: Option<BTreeMap<IpAddr, IpAddr>>,
+    /// Say when what is watched by now has been told.
+    pub settle: bool,
 }
 
 impl Shared {
@@ -122,6 +124,12 @@ impl Handle {
 
     pub fn unwatch_next_hop(&self, address: IpAddr) {
         lock(&self.shared.pending).watches.insert(address, false);
+        self.shared.wake.notify_one();
+    }
+
+    /// Asks for [`super::Event::Settled`].
+    pub fn settle(&self) {
+        lock(&self.shared.pending).settle = true;
         self.shared.wake.notify_one();
     }
 

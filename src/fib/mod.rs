@@ -245,6 +245,8 @@ pub enum Event {
     Ready { adopted: usize },
     /// The state of watched next hops, on the first answer and on every change.
     NextHops(Vec<(IpAddr, NextHopState)>),
+    /// Every state of a next hop that was watched before [`Handle::settle`] has been told.
+    Settled,
     /// The state of desired routes ([`Params::report_routes`]).
     Routes(Vec<(IpNet, RouteState)>),
 }

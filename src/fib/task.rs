@@ -90,6 +90,8 @@ struct Task {
     /// States to tell, merged by address until the receiver has room.
     outbox: BTreeMap<IpAddr, NextHopState>,
     ready: Option<usize>,
+    /// Somebody waits until all states have been told.
+    settle: bool,
     /// When the kernel is read next, and why.
     due: Option<(Instant, Cause)>,
     /// The last reading: its end and what it took. `None` before the first.
@@ -114,6 +116,7 @@ impl Task {
             known: BTreeMap::new(),
             outbox: BTreeMap::new(),
             ready: None,
+            settle: false,
             due: Some((now(), Cause::Start)),
             last: None,
             outdated: false,
@@ -187,6 +190,7 @@ impl Task {
                 self.outbox.remove(&address);
             }
         }
+        self.settle |= pending.settle;
         if new && self.outdated {
             self.due = Some((now(), Cause::Route));
         }
@@ -512,12 +516,20 @@ impl Task {
     }
 
     fn has_event(&self) -> bool {
-        self.events.is_some() && (self.ready.is_some() || !self.outbox.is_empty() || self.plan.has_reports())
+        self.events.is_some() && (self.ready.is_some() || !self.outbox.is_empty() || self.is_settled() || self.plan.has_reports())
+    }
+
+    /// Somebody waits for it, and the kernel has been read since next hops needed that.
+    fn is_settled(&self) -> bool {
+        self.settle && self.last.is_some() && self.due.is_none_or(|(at, _)| at > now())
     }
 
     fn tell(&mut self, permit: mpsc::OwnedPermit<Event>) {
         let event = if let Some(adopted) = self.ready.take() {
             Event::Ready { adopted }
+        } else if self.outbox.is_empty() && self.is_settled() {
+            self.settle = false;
+            Event::Settled
         } else if self.outbox.is_empty() {
             Event::Routes(self.plan.take_reports(REPORTS))
         } else {

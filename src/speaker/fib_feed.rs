@@ -77,6 +77,13 @@ impl FibFeed {
         }
     }
 
+    /// Asks to be told when every next hop in use has been resolved: until then, what is selected is not all that will be.
+    pub fn settle(&self) {
+        if let Some(kernel) = &self.kernel {
+            kernel.handle.settle();
+        }
+    }
+
     /// Route selection is complete after a restart: kernel routes that were not selected again go (RFC 4724 4.1).
     pub async fn sweep(&self) {
         if let Some(Kernel { handle, policy: Some(policy), .. }) = &self.kernel {

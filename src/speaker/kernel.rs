@@ -43,6 +43,11 @@ async fn follow(mut events: mpsc::Receiver<Event>, rib: mpsc::Sender<RibCommand>
                     return;
                 }
             }
+            Event::Settled => {
+                if rib.send(RibCommand::KernelSettled).await.is_err() {
+                    return;
+                }
+            }
             Event::Routes(_) => {}
         }
     }

@@ -31,8 +31,10 @@ pub enum RibCommand {
     Fib(FibFeed, Option<Arc<Policy>>),
     /// Other rules for kernel routes; without any nothing is installed and nothing removed.
     KernelPolicy(Option<Arc<Policy>>),
-    /// Kernel routes of a former life go.
+    /// Kernel routes of a former life go, as soon as it is known which of them are selected again.
     SweepKernel,
+    /// What the kernel had to say of next hops has come.
+    KernelSettled,
     /// Reads, or in slices dumps, the tables between two turns.
     Inspect(Box<dyn FnOnce(&mut RibState) + Send>),
     /// We have just restarted: selection waits for these peers (RFC 4724 4.1).
@@ -229,7 +231,7 @@ impl RibTask {
         }
         self.fib.watch(&mut state.rib);
         if std::mem::take(&mut self.sweep_kernel) {
-            self.fib.sweep().await;
+            self.fib.settle();
         }
     }
 
@@ -292,6 +294,7 @@ impl RibTask {
             }
             RibCommand::KernelPolicy(policy) => self.fib.set_policy(&state.rib, policy, state.deferral.is_active()),
             RibCommand::SweepKernel => self.sweep_kernel = true,
+            RibCommand::KernelSettled => self.fib.sweep().await,
             RibCommand::Inspect(look) => look(state),
             RibCommand::Defer { expected, time } => state.defer(expected, time, now()),
         }
