@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 use backend::Memo;
 use kubgp::api::client::{Client, Error};
 use kubgp::api::server::AdminSocket;
+use kubgp::cli::Offline;
 use tempfile::TempDir;
 
 struct Daemon {
@@ -45,12 +46,14 @@ fn check_config(file: &Path, _color: bool) -> Result<String, String> {
     if file.ends_with("good") { Ok("good: ok".into()) } else { Err("bad:1:1: wrong".into()) }
 }
 
+const OFFLINE: Offline = Offline { check: check_config, import: |_, _, _| Err("nothing to import".to_owned()) };
+
 impl Daemon {
     async fn run(&self, line: &[&str]) -> Outcome {
         let fixed = ["bgpctl", "--utc", "--color", "never", "--socket", self.socket.to_str().unwrap()];
         let args = fixed.iter().chain(line).map(OsString::from).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = kubgp::cli::run(args, check_config, &mut out, &mut err).await;
+        let code = kubgp::cli::run(args, OFFLINE, &mut out, &mut err).await;
         Outcome { code, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
     }
 
@@ -94,6 +97,16 @@ async fn tables() {
         ("rib_count", "show rib count"),
         ("route", "show route 10.1.0.0/24"),
         ("explain", "explain 10.1.0.0/24 --to tor-a"),
+        ("services", "show services"),
+        ("services_wide", "show services -o wide"),
+        ("services_blocked", "show services --reason noEndpoints --no-headers"),
+        ("service_name", "show service shop/web -o name"),
+        ("pools", "show pools"),
+        ("pools_wide", "show pools -o wide"),
+        ("allocations", "show allocations"),
+        ("advertisements", "show advertisements"),
+        ("advertisements_wide", "show advertisements -o wide"),
+        ("explain_service", "explain svc/shop/web --to tor-b"),
         ("fib", "show fib"),
         ("nexthops", "show nexthops"),
         ("interfaces", "show interfaces"),
@@ -116,6 +129,10 @@ async fn json_and_its_kin() {
     let daemon = daemon().await;
     for (name, line) in [
         ("neighbors_json", "show neighbors -j"),
+        ("services_json", "show services -j"),
+        ("pools_yaml", "show pools -o yaml"),
+        ("allocations_ndjson", "show allocations -o ndjson"),
+        ("advertisements_json", "show advertisements -j"),
         ("neighbor_json", "show neighbor tor-b -o json"),
         ("neighbor_yaml", "show neighbor rr-1 -o yaml"),
         ("rib_json", "show rib -o json"),
@@ -144,7 +161,7 @@ async fn colours_only_when_asked_for_or_on_a_terminal() {
     let socket = daemon.socket.to_str().unwrap();
     let args = ["bgpctl", "--color", "always", "--socket", socket, "show", "neighbors"].map(OsString::from).to_vec();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    assert_eq!(kubgp::cli::run(args, check_config, &mut out, &mut err).await, 0);
+    assert_eq!(kubgp::cli::run(args, OFFLINE, &mut out, &mut err).await, 0);
     let text = String::from_utf8(out).unwrap();
     let painted = |color: &str| text.lines().filter(|line| line.starts_with(color)).map(|line| line.to_owned()).collect::<Vec<_>>();
     assert_eq!(painted("\x1b[31m").len(), 1, "down against intent: {text}");
@@ -228,6 +245,8 @@ async fn exit_codes() {
         ("show neighbor nobody", 4, "no neighbor `nobody`"),
         ("show neighbor nobody history", 4, "no neighbor `nobody`"),
         ("show route 10.7.0.0/16", 4, "no route to 10.7.0.0/16"),
+        ("show service shop/none", 4, "no Service `shop/none`"),
+        ("explain svc/web", 2, "write a Service as svc/NAMESPACE/NAME"),
         ("clear nobody", 4, "no such neighbor"),
         ("clear all", 5, "2 of 4 neighbors refused"),
         ("healthcheck --require-established 3", 6, "2 of 3 required sessions"),
@@ -278,7 +297,14 @@ async fn the_binary() {
 async fn a_misspelt_filter_is_refused() {
     let daemon = daemon().await;
     let client = Client::new(&daemon.socket);
-    for path in ["/v1/rib?comunity=1:1", "/v1/neighbors?stat=down", "/v1/rib?prefix=nonsense", "/v1/rib?match=longer"] {
+    for path in [
+        "/v1/rib?comunity=1:1",
+        "/v1/neighbors?stat=down",
+        "/v1/rib?prefix=nonsense",
+        "/v1/rib?match=longer",
+        "/v1/services?node=n1",
+        "/v1/explain",
+    ] {
         match client.get::<serde_json::Value>(path, &()).await {
             Err(Error::Problem(problem)) => assert_eq!((problem.status, problem.code), (400, 2), "{path}: {problem}"),
             other => panic!("{path}: {other:?}"),

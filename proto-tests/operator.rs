@@ -4,6 +4,18 @@
 
 #[path = "apiserver/mod.rs"]
 mod apiserver;
+#[path = "operator/manifests.rs"]
+mod manifests;
+#[path = "operator/migration.rs"]
+mod migration;
+#[path = "operator/permissions.rs"]
+mod permissions;
+#[path = "operator/reflectors.rs"]
+mod reflectors;
+#[path = "operator/render.rs"]
+mod render;
+#[path = "operator/services.rs"]
+mod services;
 #[path = "daemon/setup.rs"]
 mod setup;
 
@@ -53,9 +65,10 @@ fn follower(net: &Net, server: &ApiServer, role: &str, more: &str) -> Daemon {
     let (ip, socket, http) = (net.ip(RR), net.socket(RR), net.http());
     let config = format!(
         "kubernetes: {{ enabled: true, kubeconfig: {}, {role} }}\n\
-         api: {{ socket: {} }}\nmetrics: {{ listen: \"{ip}:{http}\" }}\n{more}",
+         api: {{ socket: {}, birdSockets: {} }}\nmetrics: {{ listen: \"{ip}:{http}\" }}\n{more}",
         kubeconfig.display(),
-        socket.display()
+        socket.display(),
+        net.directory.path().display()
     );
     net.start(RR, &config)
 }
@@ -104,7 +117,8 @@ async fn a_reflector_has_the_sessions_that_the_objects_ask_for() {
     cluster(&net, &server);
     let rr = reflector(&net, &server, "");
     has_sessions(&rr, &net, &[CLIENT, 12]);
-    eventually("it is ready", || is_ready(&rr).then_some(()));
+    let (_, body) = rr.get("/readyz?verbose").unwrap();
+    assert!(!is_ready(&rr) && body.contains("no session is established"), "without a session there are no routes: {body}");
     let one = &named(&net, &[CLIENT])[0];
     let row = rr.neighbor(one);
     assert_eq!((&row["type"], &row["remoteAsn"], &row["localAsn"]), (&json!("rr-client"), &json!(64512), &json!(64512)), "{row}");
@@ -112,10 +126,12 @@ async fn a_reflector_has_the_sessions_that_the_objects_ask_for() {
     assert_eq!(row["port"], json!(net.port), "{row}");
     assert_eq!(rr.json("show summary")["clusterId"], json!("10.0.0.1"));
     assert_eq!(rr.json("show summary")["routerId"], json!(net.ip(RR)));
+    reflectors::answers_as_bird(&net, one);
 
     // One of the nodes runs: its session comes up, and stays up whatever happens to others.
     let _client = client(&net, CLIENT);
     rr.established(one);
+    eventually("it is ready, and waits for nobody who is not there", || is_ready(&rr).then_some(()));
     let other = client(&net, 12);
     other.has("show rib", &block(CLIENT));
     assert!(!other.prefixes("show rib").contains(&format!("198.51.{CLIENT}.0/24")), "what is in no pool is not passed on");
@@ -141,6 +157,7 @@ async fn an_api_server_that_goes_away_takes_nothing_along() {
     has_sessions(&rr, &net, &[CLIENT, 12]);
     let one = &named(&net, &[CLIENT])[0];
     rr.established(one);
+    eventually("it is ready", || is_ready(&rr).then_some(()));
     let since = rr.neighbor(one)["stateSince"].clone();
 
     server.stop().await;
@@ -221,6 +238,8 @@ async fn what_cannot_be_put_in_force_leaves_what_is() {
     // The name that the session of a node to come will have.
     let taken = format!("neighbors:\n{}", net.neighbor(&named(&net, &[13])[0], RR, 30, "asn: internal"));
     let rr = reflector(&net, &server, &taken);
+    let _client = client(&net, CLIENT);
+    eventually("it is ready", || is_ready(&rr).then_some(()));
     has_sessions(&rr, &net, &[CLIENT, 12, 13]);
     server.put(node(&net, "n3", 13, Value::Null));
     eventually("the refusal shows", || rr.metric("kubgp_config_stale 1").then_some(()));

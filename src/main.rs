@@ -25,6 +25,9 @@ struct Arguments {
     /// Checks the configuration and exits: 0 when it is good, 7 when it is not.
     #[arg(long)]
     check: bool,
+    /// Threads that serve neighbors. Without, half as many as there are cores, and at most 16.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=64))]
+    shards: Option<u8>,
 }
 
 fn main() -> ExitCode {
@@ -58,7 +61,7 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
     let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(signals)?;
-    let speaker = speaker::start(arguments.config, (plan, text)).await.map_err(|e| e.to_string())?;
+    let speaker = speaker::start(arguments.config, (plan, text), arguments.shards.map(usize::from)).await.map_err(|e| e.to_string())?;
     let serving = Serving::start(Daemon::new(speaker.clone(), levels, operator::start(speaker.clone())));
     info!(version = env!("CARGO_PKG_VERSION"), "running");
     loop {

@@ -15,8 +15,6 @@ use crate::plan::{self, Shape};
 use crate::verify::{Holdings, Verifier};
 use crate::wire;
 
-/// Hold time in our OPENs; keepalives go out at a third of it.
-const HOLD_SECONDS: u16 = 90;
 /// Pause before a refused or closed connection is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 /// Pause before a connection that nobody took is tried again: another one for each client, as with real nodes, because
@@ -49,6 +47,14 @@ pub struct Engine {
     pub echoes: u64,
     pub updates: u64,
     pub bytes: u64,
+    /// The longest time in which an established session was silent, and how often that was longer than half the hold time: a
+    /// keepalive is due at a third of it (RFC 4271 4.4).
+    pub longest_silence: Duration,
+    pub late_keepalives: u64,
+    /// When the last UPDATE came.
+    pub last_update: Instant,
+    /// Hold time in our OPENs, in seconds; keepalives go out at a third of it.
+    hold: u16,
     target: SocketAddr,
     poll: Poll,
     events: Events,
@@ -72,12 +78,14 @@ struct Client {
     slow: bool,
     is_waiting: bool,
     dialled: Instant,
+    heard: Instant,
     /// What to send as soon as the session is up.
     greeting: Option<Arc<[u8]>>,
 }
 
 impl Engine {
-    pub fn new(shape: Shape, target: SocketAddr) -> io::Result<Self> {
+    pub fn new(shape: Shape, target: SocketAddr, hold: u16) -> io::Result<Self> {
+        let now = Instant::now();
         let clients = (0..shape.clients())
             .map(|client| Client {
                 stream: None,
@@ -89,7 +97,8 @@ impl Engine {
                 done: false,
                 slow: false,
                 is_waiting: false,
-                dialled: Instant::now(),
+                dialled: now,
+                heard: now,
                 greeting: None,
             })
             .collect();
@@ -97,6 +106,10 @@ impl Engine {
             verifier: Verifier::new(shape.clone()),
             wanted: Holdings::of_owners(&shape, |_| true),
             shape,
+            hold,
+            longest_silence: Duration::ZERO,
+            late_keepalives: 0,
+            last_update: now,
             latency: None,
             lost: 0,
             retries: 0,
@@ -109,8 +122,8 @@ impl Engine {
             scratch: vec![0; 1 << 18],
             clients,
             timers: BTreeSet::new(),
-            next_keepalive: Instant::now() + Duration::from_secs(u64::from(HOLD_SECONDS / 3)),
-            next_trickle: Instant::now(),
+            next_keepalive: now + Duration::from_secs(u64::from(hold / 3)),
+            next_trickle: now,
         })
     }
 
@@ -206,7 +219,7 @@ impl Engine {
             }
         }
         if now >= self.next_keepalive {
-            self.next_keepalive = now + Duration::from_secs(u64::from(HOLD_SECONDS / 3));
+            self.next_keepalive = now + Duration::from_secs(u64::from(self.hold / 3));
             let keepalive: Arc<[u8]> = wire::keepalive().into();
             for client in 0..self.clients.len() {
                 if self.clients[client].state == State::Established {
@@ -220,9 +233,24 @@ impl Engine {
                 if self.clients[client].slow && self.clients[client].state == State::Established {
                     self.readable(client, SLOW_BYTES);
                 }
+                self.listen_to_silence(client, now);
             }
         }
         Ok(())
+    }
+
+    /// A session that is silent for too long is counted once for every time that it is.
+    fn listen_to_silence(&mut self, client: usize, now: Instant) {
+        let own = &mut self.clients[client];
+        if own.slow || own.state != State::Established {
+            return;
+        }
+        let silence = now.saturating_duration_since(own.heard);
+        self.longest_silence = self.longest_silence.max(silence);
+        if silence > Duration::from_secs(self.hold.into()) / 2 {
+            self.late_keepalives += 1;
+            own.heard = now;
+        }
     }
 
     fn dial(&mut self, client: usize) -> io::Result<()> {
@@ -254,7 +282,7 @@ impl Engine {
                 self.failed(client);
                 return;
             }
-            let open = wire::open(self.shape.asn(client), plan::router_id(client), HOLD_SECONDS);
+            let open = wire::open(self.shape.asn(client), plan::router_id(client), self.hold);
             own.out.push_back((open.into(), 0));
             own.state = State::OpenSent;
         }
@@ -303,6 +331,8 @@ impl Engine {
     fn take_messages(&mut self, client: usize, len: usize) {
         let scratch = std::mem::take(&mut self.scratch);
         let now = Instant::now();
+        self.listen_to_silence(client, now);
+        self.clients[client].heard = now;
         let mut rest = &scratch[..len];
         while let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, high, low, kind, ..] = rest {
             let Some((message, tail)) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])).max(wire::HEADER)) else {
@@ -342,6 +372,7 @@ impl Engine {
 
     fn take_update(&mut self, client: usize, body: &[u8], now: Instant) {
         self.updates += 1;
+        self.last_update = now;
         if !self.shape.is_receiver(client) {
             return;
         }

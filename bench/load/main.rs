@@ -6,7 +6,9 @@
 
 mod engine;
 mod floor;
+mod kernel;
 mod latency;
+mod metrics;
 mod plan;
 mod process;
 mod scenario;
@@ -39,6 +41,10 @@ enum Command {
     Storm(Mesh),
     /// A mesh in which one receiver in ten reads 1 kB/s; time until the others are done.
     Slow(Mesh),
+    /// Every route changes many times without a pause; time until each client holds the last state of all.
+    Rewrite(Rewrite),
+    /// One sender announces a table; time until the kernel has it, and until it follows a small change.
+    Fib(Fib),
     /// CPU time and memory with all sessions established and nothing to do.
     Idle(Idle),
     /// Serve as the floor: pass on the bytes and nothing else.
@@ -57,6 +63,12 @@ pub struct Common {
     /// Give up after so many seconds.
     #[arg(long, default_value_t = 120)]
     timeout: u64,
+    /// Where its metrics are, for what is counted rather than timed.
+    #[arg(long)]
+    metrics: Option<SocketAddr>,
+    /// Hold time to ask for, in seconds. A keepalive that is late by more than half of its interval fails the run.
+    #[arg(long, default_value_t = 90)]
+    hold: u16,
     /// Pause between the last session's Established and the start of the clock, in milliseconds.
     #[arg(long, default_value_t = 1000)]
     settle: u64,
@@ -104,6 +116,29 @@ pub struct Churn {
 }
 
 #[derive(Args, Clone)]
+pub struct Rewrite {
+    #[command(flatten)]
+    mesh: Mesh,
+    /// States of each route.
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=i64::from(plan::ROUNDS)))]
+    rounds: u32,
+    /// One receiver in ten reads 1 kB/s and does not count.
+    #[arg(long)]
+    slow: bool,
+}
+
+#[derive(Args, Clone)]
+pub struct Fib {
+    #[command(flatten)]
+    common: Common,
+    #[arg(long, default_value_t = 100_000)]
+    prefixes: usize,
+    /// Prefixes that are withdrawn and announced again when all are installed.
+    #[arg(long, default_value_t = 100)]
+    changes: usize,
+}
+
+#[derive(Args, Clone)]
 pub struct Idle {
     #[command(flatten)]
     mesh: Mesh,
@@ -130,6 +165,8 @@ fn main() -> ExitCode {
         Command::Churn(churn) => scenario::churn(&churn),
         Command::Storm(mesh) => scenario::storm(&mesh),
         Command::Slow(mesh) => scenario::slow(&mesh),
+        Command::Rewrite(rewrite) => scenario::rewrite(&rewrite),
+        Command::Fib(fib) => scenario::fib(&fib),
         Command::Idle(idle) => scenario::idle(&idle),
         Command::Floor(floor) => {
             let params = floor::Params { listen: floor.listen, senders: floor.senders, ebgp: floor.ebgp };

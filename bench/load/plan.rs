@@ -13,12 +13,18 @@ pub const LOCAL_ASN: u32 = 64512;
 pub const CLUSTER_ID: u32 = u32::from_be_bytes([10, 0, 0, 1]);
 /// Prefixes that share one attribute set in a table: about what the public routing table has.
 pub const GROUP: usize = 6;
+/// Most rounds of a rewrite, and the number of its attribute sets per client; a power of two.
+pub const ROUNDS: u32 = 64;
 
 /// What is announced in one run.
 #[derive(Clone, Debug)]
 pub enum Shape {
     /// Every client announces its own prefixes and receives everybody else's.
     Mesh { clients: usize, each: usize },
+    /// A mesh in which every route is announced anew with other attributes, or withdrawn, so many times without a pause; only the
+    /// last state of each may stay. The attribute sets are few and come in another order for each prefix, so that a daemon that
+    /// gathers changes by attribute set, or overtakes itself in any other way, ends with old routes.
+    Rewrite { clients: usize, each: usize, rounds: u32 },
     /// `senders` announce the same table, `receivers` only listen; one sender has the best path of each group.
     Table { prefixes: usize, senders: usize, receivers: usize, ebgp: bool },
 }
@@ -35,7 +41,7 @@ pub enum Judgement {
 impl Shape {
     pub fn clients(&self) -> usize {
         match *self {
-            Self::Mesh { clients, .. } => clients,
+            Self::Mesh { clients, .. } | Self::Rewrite { clients, .. } => clients,
             Self::Table { senders, receivers, .. } => senders + receivers,
         }
     }
@@ -43,14 +49,14 @@ impl Shape {
     /// Number of different prefixes; the number itself is the prefix that [`flap`](Self::flap) plays with.
     pub fn prefixes(&self) -> usize {
         match *self {
-            Self::Mesh { clients, each } => clients * each,
+            Self::Mesh { clients, each } | Self::Rewrite { clients, each, .. } => clients * each,
             Self::Table { prefixes, .. } => prefixes,
         }
     }
 
     pub fn is_sender(&self, client: usize) -> bool {
         match *self {
-            Self::Mesh { .. } => true,
+            Self::Mesh { .. } | Self::Rewrite { .. } => true,
             Self::Table { senders, .. } => client < senders,
         }
     }
@@ -58,7 +64,7 @@ impl Shape {
     /// Whether this client's table is checked; senders of a table only drain what they get.
     pub fn is_receiver(&self, client: usize) -> bool {
         match *self {
-            Self::Mesh { .. } => true,
+            Self::Mesh { .. } | Self::Rewrite { .. } => true,
             Self::Table { senders, .. } => client >= senders,
         }
     }
@@ -74,8 +80,16 @@ impl Shape {
     /// The numbers of the prefixes whose best path this client has.
     pub fn owner(&self, prefix: usize) -> usize {
         match *self {
-            Self::Mesh { each, .. } => prefix / each,
+            Self::Mesh { each, .. } | Self::Rewrite { each, .. } => prefix / each,
             Self::Table { senders, .. } => best_sender(prefix / GROUP, senders),
+        }
+    }
+
+    /// Whether anybody announces this prefix in the end.
+    pub fn stays(&self, prefix: usize) -> bool {
+        match *self {
+            Self::Rewrite { rounds, .. } => version(prefix, rounds - 1, rounds).is_some(),
+            _ => true,
         }
     }
 
@@ -86,6 +100,13 @@ impl Shape {
                 let numbers: Vec<u32> = (client * each..(client + 1) * each).map(prefix).collect();
                 numbers.chunks(900).flat_map(|some| wire::announce(&self.sent(client, client * each), some)).collect()
             }
+            Self::Rewrite { each, rounds, .. } => (0..rounds)
+                .flat_map(|round| (client * each..(client + 1) * each).map(move |number| (round, number)))
+                .flat_map(|(round, number)| match version(number, round, rounds) {
+                    Some(med) => wire::announce(&Route { med: Some(med), ..self.sent(client, number) }, &[prefix(number)]),
+                    None => wire::withdraw(&[prefix(number)]),
+                })
+                .collect(),
             Self::Table { prefixes, .. } if self.is_sender(client) => (0..prefixes)
                 .step_by(GROUP)
                 .flat_map(|first| {
@@ -101,6 +122,15 @@ impl Shape {
     pub fn flap(&self, client: usize, sequence: u32) -> Vec<u8> {
         let route = Route { med: Some(sequence), ..self.sent(client, self.prefixes()) };
         wire::announce(&route, &[prefix(self.prefixes())])
+    }
+
+    /// Announcements of `changes` prefixes of the first sender, spread over the table, or their withdrawals.
+    pub fn some(&self, changes: usize, announced: bool) -> Vec<u8> {
+        let step = (self.prefixes() / changes).max(1);
+        let message = |number: usize| {
+            if announced { wire::announce(&self.sent(0, number), &[prefix(number)]) } else { wire::withdraw(&[prefix(number)]) }
+        };
+        (0..changes).flat_map(|change| message(change * step)).collect()
     }
 
     /// The number behind a received /24, if anybody announces it.
@@ -128,9 +158,10 @@ impl Shape {
         let mut judgements = Vec::with_capacity(numbers.len());
         for &number in numbers {
             let extra = number == self.prefixes();
+            let any_med = extra || matches!(self, Self::Rewrite { .. });
             let part = (extra, if let Self::Table { .. } = self { number / GROUP } else { 0 });
             if checked != Some(part) {
-                let expected = self.expected(source, number, received.med.filter(|_| extra));
+                let expected = self.expected(source, number, received.med.filter(|_| any_med));
                 // Some daemons write the MED that an absent one stands for (RFC 4271 9.1.2.2).
                 let same_med = received.med.unwrap_or(0) == expected.med.unwrap_or(0);
                 if !same_med || expected != (Route { med: expected.med, ..received.clone() }) {
@@ -138,11 +169,15 @@ impl Shape {
                 }
                 checked = Some(part);
             }
-            let best = extra || source == self.owner(number);
-            if !best && matches!(self, Self::Mesh { .. }) {
+            let is_owner = extra || source == self.owner(number);
+            if !is_owner && !matches!(self, Self::Table { .. }) {
                 return Err(format!("prefix {number} comes from client {source}"));
             }
-            judgements.push(if best { Judgement::Right } else { Judgement::Passing });
+            let is_last = match *self {
+                Self::Rewrite { rounds, .. } if !extra => version(number, rounds - 1, rounds) == received.med,
+                _ => true,
+            };
+            judgements.push(if is_owner && is_last { Judgement::Right } else { Judgement::Passing });
         }
         Ok(judgements)
     }
@@ -165,7 +200,7 @@ impl Shape {
     fn sent(&self, client: usize, number: usize) -> Route {
         let next_hop = u32::from(router_id(client));
         match *self {
-            Self::Mesh { .. } => Route { next_hop, local_pref: Some(100), ..Route::default() },
+            Self::Mesh { .. } | Self::Rewrite { .. } => Route { next_hop, local_pref: Some(100), ..Route::default() },
             Self::Table { senders, ebgp, .. } => {
                 let group = number / GROUP;
                 let mut as_path = if ebgp { vec![ebgp_asn(client)] } else { Vec::new() };
@@ -183,6 +218,13 @@ impl Shape {
 /// The sender whose path of this group is one AS shorter than the others'.
 pub fn best_sender(group: usize, senders: usize) -> usize {
     group.wrapping_mul(2_654_435_761) / 7 % senders
+}
+
+/// The MED of a prefix in a round of a rewrite; `None` where it is withdrawn. No prefix has the same one twice in [`ROUNDS`] rounds.
+fn version(number: usize, round: u32, rounds: u32) -> Option<u32> {
+    let is_withdrawn = if round + 1 == rounds { number % 4 == 3 } else { (number + round as usize).is_multiple_of(5) };
+    let step = 2 * (number as u32 % 5) + 1;
+    (!is_withdrawn).then(|| 1 + (number as u32 * 7 + round * step) % ROUNDS)
 }
 
 /// Prefix number n as the upper 24 bits of its address, from 20.0.0.0/24 on.

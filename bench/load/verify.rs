@@ -119,10 +119,10 @@ impl Holdings {
         Self { words: vec![0; prefixes.div_ceil(64)], held: 0, dirty: true }
     }
 
-    /// All prefixes of the given owners.
+    /// All prefixes of the given owners that stay.
     pub fn of_owners(shape: &Shape, is_wanted: impl Fn(usize) -> bool) -> Self {
         let mut holdings = Self::new(shape.prefixes());
-        for number in (0..shape.prefixes()).filter(|&number| is_wanted(shape.owner(number))) {
+        for number in (0..shape.prefixes()).filter(|&number| shape.stays(number) && is_wanted(shape.owner(number))) {
             holdings.words[number / 64] |= 1 << (number % 64);
             holdings.held += 1;
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 use kubgp::api::backend::{Answer, Backend, Batch, Changes, Rows};
-use kubgp::api::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, PrefixMatch, RibQuery, RibView, Selector};
+use kubgp::api::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, PrefixMatch, RibQuery, RibView, Selector, ServiceQuery};
 use kubgp::api::types::*;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -26,6 +26,11 @@ pub struct Rest {
     interfaces: Vec<Interface>,
     events: Vec<Event>,
     networks: Vec<Network>,
+    services: Vec<ServiceStatus>,
+    pools: Vec<PoolInfo>,
+    allocations: Vec<Allocation>,
+    advertisements: Vec<AdvertisementInfo>,
+    explain_service: Trace,
     policy_test: PolicyTestResult,
     reload: ReloadResult,
     readiness: Readiness,
@@ -196,7 +201,31 @@ impl Backend for Memo {
     }
 
     fn explain(&self, query: ExplainQuery) -> Answer<'_, Trace> {
-        answer(Trace { prefix: query.prefix, ..self.rest.explain.clone() })
+        match query.service {
+            Some(service) => answer(Trace { service: Some(service), ..self.rest.explain_service.clone() }),
+            None => answer(Trace { prefix: query.prefix, ..self.rest.explain.clone() }),
+        }
+    }
+
+    fn services(&self, query: ServiceQuery) -> Answer<'_, Vec<ServiceStatus>> {
+        let all = self.rest.services.iter().filter(|row| query.service.as_ref().is_none_or(|name| row.label() == *name));
+        let all: Vec<_> = all.filter(|row| query.reason.as_ref().is_none_or(|reason| row.reason == *reason)).cloned().collect();
+        match query.service {
+            Some(name) if all.is_empty() => refuse(Problem::not_found(format!("no Service `{name}`"))),
+            _ => answer(all),
+        }
+    }
+
+    fn pools(&self) -> Answer<'_, Vec<PoolInfo>> {
+        answer(self.rest.pools.clone())
+    }
+
+    fn allocations(&self) -> Answer<'_, Vec<Allocation>> {
+        answer(self.rest.allocations.clone())
+    }
+
+    fn advertisements(&self) -> Answer<'_, Vec<AdvertisementInfo>> {
+        answer(self.rest.advertisements.clone())
     }
 
     fn fib(&self, _query: FibQuery) -> Answer<'_, Rows<FibEntry>> {

@@ -4,9 +4,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected has failed")]
 
 #[cfg(feature = "kube")]
+#[path = "../apiserver/mod.rs"]
+mod apiserver;
+#[cfg(feature = "kube")]
 mod calico;
+#[cfg(feature = "kube")]
+mod cluster;
 mod guards;
 mod lab;
+#[cfg(feature = "kube")]
+mod nodes;
 mod peers;
 mod restarts;
 mod routes;

@@ -5,11 +5,11 @@ use std::pin::Pin;
 use ipnet::IpNet;
 use tokio::sync::mpsc;
 
-use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector};
+use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
-    ActionOutcome, ActionRequest, Config, ConfigView, Event, FibEntry, History, Interface, ListMeta, LogRequest, LogStatus, Memory,
-    Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult, Problem, Readiness, ReloadRequest,
-    ReloadResult, RibCount, RibEntry, RouteDetail, Summary, Trace, Version, WatchEvent,
+    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, Config, ConfigView, Event, FibEntry, History, Interface, ListMeta,
+    LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult, PoolInfo,
+    Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
 };
 
 /// The future of one answer.
@@ -60,6 +60,13 @@ pub trait Backend: Send + Sync + 'static {
     /// A host prefix that is not in the table means the most specific prefix that holds it.
     fn route(&self, prefix: IpNet) -> Answer<'_, RouteDetail>;
     fn explain(&self, query: ExplainQuery) -> Answer<'_, Trace>;
+
+    /// Services with addresses that we are to announce; with a name in the query an unknown one is [`Problem::not_found`].
+    fn services(&self, query: ServiceQuery) -> Answer<'_, Vec<ServiceStatus>>;
+    fn pools(&self) -> Answer<'_, Vec<PoolInfo>>;
+    /// Addresses in use, by address.
+    fn allocations(&self) -> Answer<'_, Vec<Allocation>>;
+    fn advertisements(&self) -> Answer<'_, Vec<AdvertisementInfo>>;
 
     fn fib(&self, query: FibQuery) -> Answer<'_, Rows<FibEntry>>;
     fn next_hops(&self) -> Answer<'_, Vec<NextHop>>;

@@ -7,6 +7,7 @@
 //! Must never know: how answers are printed. Only [`live`] knows where the data comes from.
 
 pub mod backend;
+mod bird;
 pub mod client;
 pub mod live;
 pub mod query;

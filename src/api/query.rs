@@ -247,10 +247,13 @@ pub struct FibQuery {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ExplainQuery {
-    /// A prefix, or an address (the most specific prefix that holds it).
-    #[serde(deserialize_with = "required_prefix")]
-    #[param(value_type = String)]
-    pub prefix: IpNet,
+    /// A prefix, or an address (the most specific prefix that holds it). Either this or `service`.
+    #[serde(default, deserialize_with = "prefix_or_address", skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>)]
+    pub prefix: Option<IpNet>,
+    /// `namespace/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// The neighbor that should have the route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
@@ -285,6 +288,26 @@ pub struct PrefixQuery {
     #[serde(deserialize_with = "required_prefix")]
     #[param(value_type = String)]
     pub prefix: IpNet,
+}
+
+/// Filters of the list of Services; a row must pass all of them.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ServiceQuery {
+    /// `namespace/name`, or the name of an address of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Only Services with addresses of this pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// Only Services with this reason, for example `noEndpoints`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Only Services with an address of this family.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
+    pub family: Option<Family>,
 }
 
 /// Reads a prefix with its host bits cleared, or an address as a host prefix.

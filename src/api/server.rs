@@ -43,6 +43,11 @@ impl AdminSocket {
         Ok(Self { listener, path: path.to_owned() })
     }
 
+    /// The listener, for another protocol than ours, and the file that the caller has to remove at the end.
+    pub(super) fn into_parts(self) -> (UnixListener, PathBuf) {
+        (self.listener, self.path)
+    }
+
     /// Serves everything until `shutdown` completes and open requests have been answered. Watches end with the backend's channels.
     ///
     /// # Errors

@@ -104,10 +104,10 @@ pub enum Command {
         #[command(subcommand)]
         what: Option<Show>,
     },
-    /// Say why a prefix is, or is not, used and sent
+    /// Say why a prefix, or a Service, is or is not used and sent
     Explain {
-        #[arg(value_parser = parse_prefix)]
-        prefix: IpNet,
+        #[arg(value_name = "PREFIX|svc/NS/NAME", value_parser = Subject::parse)]
+        subject: Subject,
         /// The neighbor that should have it
         #[arg(long, value_name = "PEER")]
         to: Option<String>,
@@ -147,6 +147,8 @@ pub enum Command {
     },
     /// Check a configuration file; needs no daemon
     CheckConfig { file: PathBuf },
+    /// Print what an old configuration says as custom resources and as kubgp configuration; needs no daemon
+    Import(Import),
     /// Load the configuration file again
     Reload {
         /// Only check and show what would change
@@ -178,6 +180,40 @@ pub enum Command {
     },
 }
 
+#[derive(Args, Debug)]
+#[command(after_help = "What is not taken over stands in comments at the top; exit code 5 if it leaves something unusable")]
+pub struct Import {
+    #[arg(value_enum)]
+    pub format: ImportFormat,
+    /// The file, or `-` for the standard input
+    pub file: PathBuf,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub what: ImportPart,
+    /// Namespace of the custom resources
+    #[arg(short, long, default_value = "metallb-system")]
+    pub namespace: String,
+}
+
+/// What is imported.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ImportFormat {
+    /// MetalLB's configuration before 0.13: the document, its ConfigMap, or Helm values
+    Metallb,
+    /// cluster.yaml of Konvoy, with the addon metallb
+    Konvoy,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum ImportPart {
+    /// Custom resources, for `kubectl apply -f -`
+    Crs,
+    /// Configuration of kubgpd
+    Config,
+    #[default]
+    All,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Show {
     /// The daemon in a few lines, and its neighbors
@@ -196,6 +232,24 @@ pub enum Show {
         #[arg(value_parser = parse_prefix)]
         prefix: IpNet,
     },
+    /// Services with addresses that we announce, and what became of them
+    #[command(visible_alias = "service")]
+    Services {
+        #[arg(value_name = "NS/NAME")]
+        service: Option<String>,
+        /// Only Services with addresses of this pool
+        #[arg(long)]
+        pool: Option<String>,
+        /// Only Services with this reason, for example noEndpoints
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Pools of addresses, and how full they are
+    Pools,
+    /// Addresses in use, and by whom
+    Allocations,
+    /// Which pools go to which peers, with which attributes
+    Advertisements,
     /// Kernel routes: ours, all of the table, or where wanted and installed differ
     Fib {
         #[arg(value_enum, default_value_t)]
@@ -360,6 +414,26 @@ pub enum Log {
         #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
         period: Option<Duration>,
     },
+}
+
+/// What `explain` is asked about.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    Prefix(IpNet),
+    /// `namespace/name`.
+    Service(String),
+}
+
+impl Subject {
+    /// Reads a prefix, an address, or `svc/NS/NAME`.
+    fn parse(text: &str) -> Result<Self, String> {
+        let service = ["svc/", "service/", "services/"].iter().find_map(|word| text.strip_prefix(word));
+        match service.map(|name| (name, name.split('/').count(), name.split('/').all(|part| !part.is_empty()))) {
+            Some((name, 2, true)) => Ok(Self::Service(name.to_owned())),
+            Some(_) => Err("write a Service as svc/NAMESPACE/NAME".to_owned()),
+            None => parse_prefix(text).map(Self::Prefix).map_err(|why| format!("{why}; a Service is svc/NAMESPACE/NAME")),
+        }
+    }
 }
 
 /// Reads `90s`, `300ms`, `10m`, `2h`.

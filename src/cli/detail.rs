@@ -107,14 +107,17 @@ fn sent_to(out: Out<'_>, peers: &[SentTo]) -> io::Result<()> {
 impl Text for Trace {
     fn write(&self, out: Out<'_>, style: &Style) -> io::Result<()> {
         let to = self.to.map(|to| format!(" to {to}")).unwrap_or_default();
-        writeln!(out, "{}{to}", self.prefix)?;
+        let about = self.prefix.map(|prefix| prefix.to_string()).or_else(|| self.service.clone()).unwrap_or_default();
+        writeln!(out, "{}{to}", one_line(&about))?;
+        // Names of stages are short, `advertisement` being the longest.
+        let width = self.steps.iter().map(|step| step.stage.len() + 1).fold(10, usize::max);
         for step in &self.steps {
             let (mark, tone) = match step.verdict {
                 Verdict::Pass => ("ok", Tone::Plain),
                 Verdict::Block => ("NO", Tone::Red),
                 Verdict::Note => ("-", Tone::Plain),
             };
-            paragraph(out, style, tone, &format!("  {mark:<4}{:<10}{}", step.stage, step.text))?;
+            paragraph(out, style, tone, &format!("  {mark:<4}{:<width$}{}", step.stage, step.text))?;
         }
         let tone = if self.ok { Tone::Plain } else { Tone::Red };
         paragraph(out, style, tone, &format!("=> {}", self.reason))?;

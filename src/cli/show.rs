@@ -1,21 +1,20 @@
 //! Commands that only look.
 
-use ipnet::IpNet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Context;
-use super::args::{FibWord, Monitor, Output, Show, ShowNeighbors};
+use super::args::{FibWord, Monitor, Output, Show, ShowNeighbors, Subject};
 use super::detail;
 use super::failure::Failure;
 use super::neighbor::{self, Section};
 use super::output::{Tabular, Text, one_line};
 use super::words;
 use crate::api::client::escape;
-use crate::api::query::{ConfigQuery, EventQuery, ExplainQuery, FibQuery, Format, NeighborQuery, RibQuery, Selector};
+use crate::api::query::{ConfigQuery, EventQuery, ExplainQuery, FibQuery, Format, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use crate::api::types::{
-    Config, Document, Event, FibEntry, FibView, History, Interface, List, Listed, Memory, Neighbor, NextHop, PolicyInfo, RibCount,
-    RibEntry, RouteDetail, Summary, Trace, Version, WatchEvent,
+    AdvertisementInfo, Allocation, Config, Document, Event, FibEntry, FibView, History, Interface, List, Listed, Memory, Neighbor, NextHop,
+    PolicyInfo, PoolInfo, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
 };
 
 /// For requests without parameters.
@@ -27,6 +26,13 @@ pub(super) async fn show(context: &mut Context<'_>, what: &Show) -> Result<(), F
         Show::Neighbors(args) => neighbors(context, args).await,
         Show::Rib { words } => rib(context, words).await,
         Show::Route { prefix } => document::<RouteDetail>(context, &format!("/v1/routes/{prefix}"), &NOTHING).await,
+        Show::Services { service, pool, reason } => {
+            let (service, pool, reason) = (service.clone(), pool.clone(), reason.clone());
+            list::<ServiceStatus>(context, "/v1/services", &ServiceQuery { service, pool, reason, family: context.global.family() }).await
+        }
+        Show::Pools => list::<PoolInfo>(context, "/v1/pools", &NOTHING).await,
+        Show::Allocations => list::<Allocation>(context, "/v1/allocations", &NOTHING).await,
+        Show::Advertisements => list::<AdvertisementInfo>(context, "/v1/advertisements", &NOTHING).await,
         Show::Fib { view } => fib(context, *view).await,
         Show::Nexthops => list::<NextHop>(context, "/v1/nexthops", &NOTHING).await,
         Show::Interfaces => list::<Interface>(context, "/v1/interfaces", &NOTHING).await,
@@ -41,8 +47,12 @@ pub(super) async fn show(context: &mut Context<'_>, what: &Show) -> Result<(), F
     }
 }
 
-pub(super) async fn explain(context: &mut Context<'_>, prefix: IpNet, to: Option<&String>) -> Result<(), Failure> {
-    document::<Trace>(context, "/v1/explain", &ExplainQuery { prefix, to: to.cloned() }).await
+pub(super) async fn explain(context: &mut Context<'_>, subject: &Subject, to: Option<&String>) -> Result<(), Failure> {
+    let (prefix, service) = match subject {
+        Subject::Prefix(prefix) => (Some(*prefix), None),
+        Subject::Service(name) => (None, Some(name.clone())),
+    };
+    document::<Trace>(context, "/v1/explain", &ExplainQuery { prefix, service, to: to.cloned() }).await
 }
 
 pub(super) async fn monitor(context: &mut Context<'_>, what: &Monitor) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! The lines of every table.
 
+mod vip;
+
 use super::output::{Column, Row, Style, Tabular, Tone};
 use super::text::{or_dash, seconds, uptime_or_dash, why_down};
 use crate::api::types::{

@@ -291,7 +291,15 @@ impl<'a> Checker<'a> {
         if let Some((origin, _)) = socket.as_ref().filter(|(_, path)| !path.is_absolute()) {
             self.complain(&Place::new(origin, "api").key("socket"), "must be an absolute path, such as /run/kubgp/kubgp.sock");
         }
-        ApiPlan { socket: socket.map_or_else(|| PathBuf::from(SOCKET), |(_, path)| path) }
+        let bird_sockets = first(fragments, |f| f.api.as_ref()?.bird_sockets.clone());
+        if let Some((origin, _)) = bird_sockets.as_ref().filter(|(_, path)| !path.is_absolute()) {
+            self.complain(
+                &Place::new(origin, "api").key("birdSockets"),
+                "must be an absolute path of a directory, such as /var/run/calico",
+            );
+        }
+        let bird_sockets = bird_sockets.map(|(_, path)| path);
+        ApiPlan { socket: socket.map_or_else(|| PathBuf::from(SOCKET), |(_, path)| path), bird_sockets }
     }
 
     fn metrics(&mut self, fragments: &[Fragment]) -> MetricsPlan {

@@ -144,6 +144,7 @@ impl Change {
 
     fn sessions(&mut self, old: &SessionPlan, new: &SessionPlan) {
         let off_and_on = |old: &SessionPlan, new: &SessionPlan| (old.add_path_send == ADD_PATH_OFF) != (new.add_path_send == ADD_PATH_OFF);
+        let key = |s: &SessionPlan| s.password.as_ref().map(|p| p.value.clone());
         let restart = |s: &SessionPlan| (s.graceful_restart.mode, s.graceful_restart.time);
         self.note(old.remote_as != new.remote_as, "asn", Effect::Reset);
         self.note(old.local_as != new.local_as, "localAsn", Effect::Reset);
@@ -161,7 +162,9 @@ impl Change {
         self.note(old.route_reflector_client != new.route_reflector_client, "routeReflectorClient", Effect::InAndOut);
         self.note(old.next_hop != new.next_hop, "nextHop", Effect::Out);
         self.note(old.ttl != new.ttl, "multihop, ttlSecurity", Effect::Reset);
-        self.note(old.password != new.password, "password", Effect::Reset);
+        // Where the key is found is nothing that the peer sees.
+        self.note(key(old) != key(new), "password", Effect::Reset);
+        self.note(key(old) == key(new) && old.password != new.password, "password", Effect::None);
         self.note(restart(old) != restart(new), "gracefulRestart", Effect::Reset);
         self.note(old.graceful_restart.stale_time != new.graceful_restart.stale_time, "gracefulRestart.staleTime", Effect::None);
         self.note(old.add_path_receive != new.add_path_receive, "addPath.receive", Effect::Reset);

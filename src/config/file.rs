@@ -281,6 +281,8 @@ section! {
         node_name: String,
         /// Where Secrets and namespaced configuration are. Default: that of the pod, or of the kubeconfig's context.
         namespace: String,
+        /// Where the Secrets are that Calico's objects name. Default: `namespace`.
+        calico_namespace: String,
         roles: Vec<KubernetesRole>,
         load_balancer_class: String,
     }
@@ -289,6 +291,8 @@ section! {
 section! {
     pub struct Api {
         socket: PathBuf,
+        /// A directory: sockets `bird.ctl` and `bird6.ctl` there answer what readers of BIRD's state ask. Default: none.
+        bird_sockets: PathBuf,
     }
 }
 

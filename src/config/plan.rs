@@ -269,6 +269,8 @@ pub struct KubernetesPlan {
     pub node_name: String,
     /// `None`: that of the pod, or of the kubeconfig's context.
     pub namespace: Option<String>,
+    /// Where the Secrets are that Calico's objects name; `None`: as `namespace`.
+    pub calico_namespace: Option<String>,
     /// Services of this class are ours; `None`: those without class.
     pub load_balancer_class: Option<String>,
     /// In the order written, each once.
@@ -278,6 +280,8 @@ pub struct KubernetesPlan {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ApiPlan {
     pub socket: PathBuf,
+    /// Where `bird.ctl` and `bird6.ctl` are to be.
+    pub bird_sockets: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -29,7 +29,7 @@ impl Plan {
             fib: Some(self.fib_section()),
             bfd: None,
             kubernetes: self.kubernetes.as_ref().map(kubernetes),
-            api: Some(file::Api { socket: Some(self.api.socket.clone()) }),
+            api: Some(file::Api { socket: Some(self.api.socket.clone()), bird_sockets: self.api.bird_sockets.clone() }),
             metrics: Some(file::Metrics {
                 listen: Some(self.metrics.listen.map_or(file::MetricsListen::Off, file::MetricsListen::At)),
                 compat: Some(self.metrics.compat),
@@ -83,6 +83,7 @@ fn kubernetes(plan: &KubernetesPlan) -> file::Kubernetes {
         node_name: Some(plan.node_name.clone()),
         namespace: plan.namespace.clone(),
         roles: Some(plan.roles.clone()),
+        calico_namespace: plan.calico_namespace.clone(),
         load_balancer_class: plan.load_balancer_class.clone(),
     }
 }

@@ -119,7 +119,10 @@ impl Selections {
                 legacy_config,
             ],
             Role::Allocator => vec![Selection::of::<Service>(), Selection::of::<Namespace>().metadata_only(), legacy_config],
-            Role::Reflector => vec![Selection::of::<Node>(), Selection::of::<Secret>().in_namespace(&scope.calico_namespace)],
+            // Labels and annotations say everything about the other nodes; the rest of a Node is long and changes often.
+            Role::Reflector => {
+                vec![Selection::of::<Node>().metadata_only(), Selection::of::<Secret>().in_namespace(&scope.calico_namespace)]
+            }
             Role::Node => vec![
                 Selection::of::<Node>(),
                 Selection::of::<Service>(),

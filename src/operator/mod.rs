@@ -8,6 +8,10 @@
 //!
 //! Must never know: sessions, the RIB, how answers are printed.
 
+#[cfg(feature = "kube")]
+mod environment;
+#[cfg(feature = "kube")]
+mod merge;
 mod state;
 #[cfg(feature = "kube")]
 mod task;
@@ -16,8 +20,11 @@ mod translate;
 #[cfg(feature = "kube")]
 mod vip;
 
-pub use crate::kube::calico::{Report, Severity};
-pub use state::{Figures, State, View};
+pub use crate::kube::calico::{Report, SessionKind, Severity, status as calico_status};
+/// The language of [`Vips`].
+pub use crate::kube::metallb;
+pub use crate::kube::objects::Key;
+pub use state::{Figures, State, View, Vips};
 
 use crate::speaker::Handle;
 

@@ -1,6 +1,8 @@
 //! What is told about the cluster.
 
 use crate::kube::calico::Report;
+use crate::kube::metallb::announce::Announcer;
+use crate::kube::metallb::model::Config;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -17,8 +19,17 @@ pub struct State {
     pub reason: Option<String>,
     /// What there is to say about objects, sorted.
     pub reports: Arc<[Report]>,
+    /// What the role `vip` decided, once it did.
+    pub vips: Option<Arc<Vips>>,
     #[cfg(feature = "kube")]
     pub(super) counters: Option<Arc<crate::kube::watch::Counters>>,
+}
+
+/// What the role `vip` decided last. Tables and explanations are worked out when somebody asks, so that a change costs a clone.
+#[derive(Debug)]
+pub struct Vips {
+    pub config: Arc<Config>,
+    pub announcer: Announcer,
 }
 
 /// Figures of one kind.
@@ -39,6 +50,15 @@ impl State {
             return counters.kinds().map(|(kind, c)| Figures { kind, objects: c.objects(), restarts: c.restarts() }).collect();
         }
         Vec::new()
+    }
+
+    /// Changes of objects that were taken in since the start.
+    pub fn changes(&self) -> u64 {
+        #[cfg(feature = "kube")]
+        if let Some(counters) = &self.counters {
+            return counters.changes();
+        }
+        0
     }
 
     /// For people: one line on how it stands.

@@ -1,8 +1,9 @@
 //! The task: follows the running configuration, and for it the API server.
 
 use super::state::State;
-use super::translate::{Translated, Translator};
-use crate::config::plan::{KubernetesPlan, Plan};
+use super::translate::{Named, Translated, Translator};
+use crate::config::file::Asn;
+use crate::config::plan::{KubernetesPlan, Plan, RemoteAs};
 use crate::kube::calico::{Hold, Report, Severity};
 use crate::kube::client::{Connection, Error};
 use crate::kube::store::Store;
@@ -79,6 +80,7 @@ impl Operator {
         info!(server = connection.server(), node = plan.node_name, "following the cluster");
         let mut running = self.speaker.watch_running();
         let mut status = self.count(&watch);
+        let mut is_migrating = false;
         loop {
             let now = status.borrow_and_update().clone();
             if now.synced && translator.widens(watch.store()) {
@@ -87,6 +89,10 @@ impl Operator {
                 continue;
             }
             let hold = if now.synced { self.take(&mut translator, watch.store()).await.err() } else { None };
+            // The datastore may have moved to another API group meanwhile.
+            if std::mem::replace(&mut is_migrating, hold == Some(Hold::DatastoreNotReady)) && hold.is_none() {
+                watch.rediscover();
+            }
             let reason = now.reason.or_else(|| hold.map(|hold| say(hold, plan))).or_else(|| self.refusal.clone());
             let reason = reason.or_else(|| (!self.speaker.running().plan.router.is_known()).then(|| NO_ROUTER.to_owned()));
             self.tell(|state| (state.is_connected, state.reason) = (now.connected, reason));
@@ -127,6 +133,10 @@ impl Operator {
         if self.told.as_ref() != Some(&inputs) {
             self.put_in_force(inputs).await;
         }
+        // After that: to show it is less urgent than to do it.
+        if let Some(vips) = translator.vips() {
+            self.tell(|state| state.vips = Some(vips));
+        }
         Ok(())
     }
 
@@ -148,11 +158,26 @@ impl Operator {
     fn overruled(&self, translated: &Translated) -> Vec<Report> {
         let running = self.speaker.running();
         let in_force: &Plan = &running.plan;
-        let neighbors = translated.sessions.iter().filter_map(|(address, (name, object))| {
-            let peer = in_force.peers.get(address).filter(|peer| peer.name != *name)?;
-            let message = format!("{address} is neighbor {} of the configuration file, whose settings count", peer.name);
-            let object = object.as_deref().unwrap_or("mesh");
-            Some(Report::warning("BGPPeer", object, "spec", message))
+        let neighbors = translated.named.iter().filter_map(|named| {
+            let Named { address, name, object, asn } = named;
+            let peer = in_force.peers.get(address)?;
+            let other_asn = match (asn, peer.session.remote_as) {
+                (Some(Asn::Number(ours)), RemoteAs::Fixed(theirs)) if *ours != theirs => Some((ours, theirs)),
+                _ => None,
+            };
+            let (severity, message) = match other_asn {
+                // What was just changed is not in force yet, and then it is no neighbor of the file.
+                _ if peer.name == *name => return None,
+                Some((ours, theirs)) => (
+                    Severity::Error,
+                    format!("AS {ours}, but the configuration file says that neighbor {} at {address} is in AS {theirs}", peer.name),
+                ),
+                None => (
+                    Severity::Warning,
+                    format!("{address} is neighbor {} of the configuration file, whose session settings count", peer.name),
+                ),
+            };
+            Some(Report { severity, object: object.clone(), field: "spec".to_owned(), message })
         });
         neighbors.collect()
     }

@@ -1,22 +1,35 @@
 //! From the store to the speaker's inputs, role by role.
 
+use super::environment::Environment;
+use super::merge::{Merged, Merger, object_of};
+use super::state::Vips;
 use super::vip::Vip;
+use crate::config::file::Asn;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{self, Affinities, Hold, Local, Objects, Report, Roles};
 use crate::kube::objects::{Key, Node};
 use crate::kube::selection::{Role, Scope, Selections};
 use crate::kube::store::Store;
 use crate::speaker::Inputs;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What follows from the objects.
 #[derive(Debug, Default)]
 pub struct Translated {
     pub inputs: Inputs,
-    /// The sessions of Calico's objects: name, and the BGPPeer if there is one.
-    pub sessions: BTreeMap<IpAddr, (String, Option<String>)>,
+    pub named: Vec<Named>,
     pub reports: Vec<Report>,
+}
+
+/// A neighbor and the object that asks for it.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub address: IpAddr,
+    pub name: String,
+    pub asn: Option<Asn>,
+    /// Kind and name.
+    pub object: String,
 }
 
 /// The roles of a configuration at work.
@@ -26,12 +39,21 @@ pub struct Translator {
     namespace: String,
     vip: Option<Vip>,
     affinities: Affinities,
+    merger: Merger,
+    environment: Environment,
 }
 
 impl Translator {
     pub fn new(plan: &KubernetesPlan, namespace: &str) -> Self {
         let vip = plan.roles.contains(&Role::Vip).then(|| Vip::new(plan));
-        Self { plan: plan.clone(), namespace: namespace.to_owned(), vip, affinities: Affinities::default() }
+        Self {
+            plan: plan.clone(),
+            namespace: namespace.to_owned(),
+            vip,
+            affinities: Affinities::default(),
+            merger: Merger::default(),
+            environment: Environment::read(),
+        }
     }
 
     /// What has to be watched.
@@ -39,13 +61,14 @@ impl Translator {
         let scope = Scope {
             node_name: Some(self.plan.node_name.clone()),
             namespace: self.namespace.clone(),
-            calico_namespace: self.namespace.clone(),
+            calico_namespace: self.calico_namespace().to_owned(),
         };
         let mut selections = Selections::for_roles(&self.plan.roles, &scope);
         let calico =
             if self.is_calico() { calico::watches(self.calico_roles(), &self.plan.node_name, self.affinities) } else { Vec::new() };
         let metallb = if self.vip.is_some() { Vip::watches(&self.namespace) } else { Vec::new() };
         calico.into_iter().chain(metallb).for_each(|selection| selections.add(selection));
+        self.environment.hidden_group.iter().for_each(|group| selections.hide_group(group));
         selections
     }
 
@@ -61,34 +84,61 @@ impl Translator {
     /// # Errors
     /// There is nothing to act on: what is in force stays.
     pub fn translate(&mut self, store: &Store) -> Result<Translated, Hold> {
+        let calico = if self.is_calico() { Some(self.calico(store)?) } else { None };
+        let kernel = calico.as_ref().filter(|_| self.calico_roles().node).map(|output| output.kernel.clone());
+        let (lowered, mut reports) = match &mut self.vip {
+            Some(vip) => {
+                let node = store.get::<Node>(&Key::new("", &self.plan.node_name)).ok_or(Hold::NodeUnknown)?;
+                let names = calico.iter().flat_map(|output| &output.sessions).map(|session| session.name.clone()).collect();
+                let (lowered, reports) = vip.translate(store, node, names);
+                (Some(lowered), reports)
+            }
+            None => (None, Vec::new()),
+        };
         let mut all = Translated::default();
-        if self.is_calico() {
-            self.calico(store, &mut all)?;
+        match (calico, lowered) {
+            (Some(output), Some(lowered)) => {
+                let Merged { fragments, secrets, named, reports: more } = self.merger.merge(output, lowered);
+                reports.extend(more);
+                all = Translated { inputs: Inputs { fragments: fragments.into(), secrets, kernel }, named, reports: Vec::new() };
+            }
+            (Some(output), None) => {
+                let named = |s: calico::Session| Named {
+                    address: s.address,
+                    asn: crate::wire::Asn::new(s.asn).map(Asn::Number),
+                    object: object_of(s.object.as_deref()),
+                    name: s.name,
+                };
+                all.named = output.sessions.into_iter().map(named).collect();
+                all.inputs = Inputs { fragments: vec![output.input], secrets: output.secrets, kernel };
+                reports.extend(output.reports);
+            }
+            (None, Some(lowered)) => all.inputs = Inputs { fragments: vec![lowered.input], secrets: lowered.secrets, kernel },
+            (None, None) => {}
         }
-        if let Some(vip) = &mut self.vip {
-            let node = store.get::<Node>(&Key::new("", &self.plan.node_name)).ok_or(Hold::NodeUnknown)?;
-            let neighbors = all.sessions.iter().map(|(address, (name, _))| (*address, name.clone())).collect();
-            vip.translate(store, node, neighbors, &mut all);
-        }
+        all.reports = reports;
         Ok(all)
     }
 
-    fn calico(&self, store: &Store, all: &mut Translated) -> Result<(), Hold> {
+    /// What the role `vip` decided, if that is news.
+    pub fn vips(&mut self) -> Option<Arc<Vips>> {
+        self.vip.as_mut()?.picture()
+    }
+
+    fn calico(&self, store: &Store) -> Result<calico::Output, Hold> {
         let local = Local {
             node: self.plan.node_name.clone(),
             roles: self.calico_roles(),
-            secret_namespace: self.namespace.clone(),
+            secret_namespace: self.calico_namespace().to_owned(),
+            router_id: self.environment.router_id,
             ..Local::default()
         };
-        let output = calico::translate(&Objects::of(store), &local)?;
-        if local.roles.node {
-            all.inputs.kernel = Some(output.kernel);
-        }
-        all.inputs.fragments.push(output.input);
-        all.inputs.secrets.extend(output.secrets);
-        all.sessions = output.sessions.into_iter().map(|s| (s.address, (s.name, s.object))).collect();
-        all.reports.extend(output.reports);
-        Ok(())
+        calico::translate(&Objects::of(store), &local)
+    }
+
+    /// Where the Secrets are that Calico's objects name.
+    fn calico_namespace(&self) -> &str {
+        self.plan.calico_namespace.as_deref().unwrap_or(&self.namespace)
     }
 
     fn calico_roles(&self) -> Roles {

@@ -1,6 +1,6 @@
 //! The role `vip`: addresses of Services go to the peers that MetalLB's objects name.
 
-use super::translate::Translated;
+use super::state::Vips;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{Report, Severity};
 use crate::kube::metallb::announce::{Announcer, NodeFacts, Settings};
@@ -8,12 +8,11 @@ use crate::kube::metallb::check;
 use crate::kube::metallb::complaint::{Complaint, Severity as Grade};
 use crate::kube::metallb::model::Config;
 use crate::kube::metallb::objects::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
-use crate::kube::metallb::peers::{Lowering, Surroundings};
+use crate::kube::metallb::peers::{Lowered, Lowering, Surroundings};
 use crate::kube::objects::{ConfigMap, EndpointSlice, Key, Node, Object, Secret, Service};
 use crate::kube::selection::{LEGACY_CONFIG, Selection};
 use crate::kube::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use tracing::info;
 
@@ -25,6 +24,8 @@ pub struct Vip {
     /// State of the store when the configuration, and the Services, were read last.
     read: (Option<u64>, Option<u64>),
     services: BTreeSet<Key>,
+    /// The configuration, the node or a Service changed since [`picture`](Self::picture) was taken.
+    is_new: bool,
 }
 
 impl Vip {
@@ -37,7 +38,14 @@ impl Vip {
             lowering: Lowering::default(),
             read: (None, None),
             services: BTreeSet::new(),
+            is_new: false,
         }
+    }
+
+    /// What was decided, if that differs from what the last call gave.
+    pub fn picture(&mut self) -> Option<Arc<Vips>> {
+        let take = || Arc::new(Vips { config: Arc::clone(&self.config), announcer: self.announcer.clone() });
+        std::mem::take(&mut self.is_new).then(take)
     }
 
     /// MetalLB's kinds; those of the core come with the role.
@@ -53,20 +61,21 @@ impl Vip {
         all.into_iter().map(|selection| selection.in_namespace(namespace)).collect()
     }
 
-    /// Adds what follows to `all`; `neighbors` are there by other objects.
-    pub fn translate(&mut self, store: &Store, node: &Node, neighbors: BTreeMap<IpAddr, String>, all: &mut Translated) {
+    /// What follows; `names` are those of neighbors by other objects.
+    pub fn translate(&mut self, store: &Store, node: &Node, names: BTreeSet<String>) -> (Lowered, Vec<Report>) {
         self.configure(store);
-        self.announcer.handle_node(NodeFacts::from(node));
+        let facts = NodeFacts::from(node);
+        self.is_new |= *self.announcer.node() != facts;
+        self.announcer.handle_node(facts);
         self.look_at_services(store);
         while let Some(event) = self.announcer.poll_event() {
             info!(service = %event.object.key, reason = event.reason, "{}", event.message);
         }
         let announcements: Vec<_> = self.announcer.announcements().collect();
-        let around = Surroundings { bfd: false, neighbors, router_id: None, tags: TAGS };
+        let around = Surroundings { bfd: false, names, router_id: None, tags: TAGS };
         let lowered = self.lowering.lower(&self.config, &node.metadata.labels, &announcements, &around);
-        all.inputs.fragments.push(lowered.input);
-        all.inputs.secrets.extend(lowered.secrets);
-        all.reports.extend(self.config.complaints.iter().chain(&lowered.complaints).map(report));
+        let reports = self.config.complaints.iter().chain(&lowered.complaints).map(report).collect();
+        (lowered, reports)
     }
 
     fn configure(&mut self, store: &Store) {
@@ -96,7 +105,7 @@ impl Vip {
         };
         self.config = Arc::new(Config::build(&objects, &self.config));
         self.announcer.handle_config(Arc::clone(&self.config));
-        self.read.0 = latest;
+        (self.read.0, self.is_new) = (latest, true);
     }
 
     fn look_at_services(&mut self, store: &Store) {
@@ -120,7 +129,7 @@ impl Vip {
         for gone in self.services.difference(&present) {
             self.announcer.handle_service(gone, None);
         }
-        (self.services, self.read.1) = (present, latest);
+        (self.services, self.read.1, self.is_new) = (present, latest, true);
     }
 }
 
@@ -137,5 +146,5 @@ fn report(complaint: &Complaint) -> Report {
     Report { severity, object: complaint.object.to_string(), field: complaint.path.clone(), message }
 }
 
-/// Of the 24 tags with names; the others are for the file and for Calico's objects.
-const TAGS: usize = 16;
+/// Of the 24 tags with names; the others are for the file, for Calico's objects, and for telling the two kinds of objects apart.
+const TAGS: usize = 15;

@@ -482,7 +482,7 @@ impl Control {
             // What follows from the end of the sessions must not reach the kernel. The answer says that this was seen before that.
             self.tell_rib(RibCommand::Fib(FibFeed::none(), None)).await;
             let (seen, answer) = oneshot::channel();
-            self.tell_rib(RibCommand::Inspect(Box::new(move |_| drop(seen.send(()))))).await;
+            self.tell_rib(RibCommand::Inspect(Box::new(move |_| _ = seen.send(())))).await;
             let _ = answer.await;
         }
         let reason = if graceful { StopReason::GracefulClose } else { StopReason::AdminDown(None) };

@@ -74,17 +74,18 @@ impl std::error::Error for StartError {
 }
 
 /// Starts everything that the plan asks for; with it comes the text that it was made of. `path` is where a reload reads from.
+/// `shards` is how many threads serve peers; by default half as many as there are cores, and at most 16.
 ///
 /// # Errors
 /// The operating system refuses threads. What can be lived without (a listener, the kernel) is reported in the log instead.
-pub async fn start(path: PathBuf, (plan, text): (Plan, String)) -> Result<Handle, StartError> {
+pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<usize>) -> Result<Handle, StartError> {
     let text: Arc<str> = text.into();
     let (to_rib, from_shards) = inlet();
     let (rib_commands, for_rib) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);
     let ids = PeerIds::default();
     let links = Links { to_rib, events: events.clone(), ids: ids.clone() };
-    let shards: io::Result<Vec<_>> = (0..shard_count()).map(|i| ShardHandle::start(i, links.clone())).collect();
+    let shards: io::Result<Vec<_>> = (0..shards.unwrap_or_else(shard_count)).map(|i| ShardHandle::start(i, links.clone())).collect();
     let shards = shards.map_err(StartError::Thread)?;
     // The shards hold the only senders, so that their end is seen.
     drop(links);

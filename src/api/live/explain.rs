@@ -19,11 +19,15 @@ use crate::wire::Family;
 /// # Errors
 /// An unknown neighbor, or the daemon stops. A prefix that nobody announced is an answer.
 pub(super) async fn explain(daemon: &Daemon, query: ExplainQuery) -> Result<Trace, Problem> {
+    let Some(asked) = query.prefix else {
+        let service = query.service.unwrap_or_default();
+        return super::services::explain(daemon, &service, query.to.as_deref()).await;
+    };
     let to = match &query.to {
         Some(text) => Some(daemon.peer(text).await.map(|(peer, _)| (peer.id, peer.remote.ip()))?),
         None => None,
     };
-    let (names, asked) = (daemon.names(), query.prefix);
+    let names = daemon.names();
     let mut way = daemon.speaker().inspect(move |state| Way::walk(state, &names, &asked, to)).await.map_err(|e| problem(&e))?;
     if !way.is_blocked() && to.is_none() && way.learned {
         way.kernel(daemon).await?;
@@ -31,18 +35,25 @@ pub(super) async fn explain(daemon: &Daemon, query: ExplainQuery) -> Result<Trac
     Ok(way.finish())
 }
 
+/// What a peer got of a prefix; `None` where there is no such route.
+pub(super) fn told(state: &mut RibState, prefix: &IpNet, peer: PeerId) -> Option<Reason> {
+    let reason = state.groups.explain(&state.rib, prefix, peer)?;
+    let established = reason == Reason::NoSession && state.live.contains_key(&peer);
+    Some(if established { Reason::FamilyNotNegotiated } else { reason })
+}
+
 /// A trace under way.
-struct Way {
+pub(super) struct Way {
     prefix: IpNet,
     to: Option<(PeerId, IpAddr)>,
-    steps: Vec<Step>,
-    blocked: Option<(String, Option<&'static str>)>,
+    pub(super) steps: Vec<Step>,
+    pub(super) blocked: Option<(String, Option<&'static str>)>,
     /// The best path came from a peer, so that the kernel may have it.
     learned: bool,
 }
 
 impl Way {
-    fn walk(state: &mut RibState, names: &Names, asked: &IpNet, to: Option<(PeerId, IpAddr)>) -> Self {
+    pub(super) fn walk(state: &mut RibState, names: &Names, asked: &IpNet, to: Option<(PeerId, IpAddr)>) -> Self {
         let mut way = Self { prefix: *asked, to, steps: Vec::new(), blocked: None, learned: false };
         let Some(dest) = destination(state, asked) else {
             let remedy = "ask the neighbor that should announce it what it sends: `bgpctl show rib in PREFIX`";
@@ -115,7 +126,7 @@ impl Way {
 
     fn send(&mut self, state: &mut RibState, peer: PeerId, family: Family) {
         let prefix = self.prefix;
-        let Some(reason) = state.groups.explain(&state.rib, &prefix, peer) else {
+        let Some(reason) = told(state, &prefix, peer) else {
             return self.block("export", "the route has just gone", "notReceived", None);
         };
         match reason {
@@ -127,12 +138,10 @@ impl Way {
                     self.block("send", &reasons::sentence(reason), reason.code(), reasons::remedy(reason));
                 }
             }
-            Reason::NoSession => {
-                let established = state.live.get(&peer);
-                let reason = if established.is_some() { Reason::FamilyNotNegotiated } else { Reason::NoSession };
-                let text = match established {
-                    Some(_) => format!("the session does not carry {family}"),
-                    None => "the session is not established".to_owned(),
+            Reason::FamilyNotNegotiated | Reason::NoSession => {
+                let text = match reason {
+                    Reason::NoSession => "the session is not established".to_owned(),
+                    _ => format!("the session does not carry {family}"),
                 };
                 self.block("export", &text, reason.code(), reasons::remedy(reason));
             }
@@ -192,7 +201,8 @@ impl Way {
         let ok = self.blocked.is_none();
         let (reason, remedy) = self.blocked.unwrap_or_else(|| (Reason::Advertised.code().to_owned(), None));
         Trace {
-            prefix: self.prefix,
+            prefix: Some(self.prefix),
+            service: None,
             to: self.to.map(|(_, address)| address),
             steps: self.steps,
             ok,

@@ -6,6 +6,8 @@
 //! Invariants: a look at the tables is short, a long list is walked in slices; what waits for a slow client is bounded.
 
 mod actions;
+mod birds;
+mod calico;
 mod capabilities;
 mod changes;
 mod clock;
@@ -22,23 +24,26 @@ mod reasons;
 mod route;
 mod rows;
 mod scrape;
+mod services;
 mod serving;
 mod status;
+mod vips;
 mod walk;
 mod watch;
 
 pub use serving::Serving;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ipnet::IpNet;
 
 use super::backend::{Answer, Backend, Changes, Rows};
-use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector};
+use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
-    ActionOutcome, ActionRequest, Config, ConfigView, Event, FibEntry, History, Interface, LogRequest, LogStatus, Memory, Neighbor,
-    Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult, Problem, Readiness, ReloadRequest, ReloadResult,
-    RibCount, RibEntry, RouteDetail, Summary, Trace, Version,
+    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, Config, ConfigView, Event, FibEntry, History, Interface, LogRequest,
+    LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult, PoolInfo, Problem,
+    Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
 use crate::net::PeerSnapshot;
 use crate::operator::View;
@@ -62,6 +67,8 @@ struct Inner {
     logs: Logs,
     events: Events,
     cluster: View,
+    /// [`calico::readiness`] was there once.
+    was_ready: AtomicBool,
 }
 
 impl Daemon {
@@ -69,7 +76,7 @@ impl Daemon {
     pub fn new(speaker: Handle, levels: Levels, cluster: View) -> Self {
         let logs = Logs::new(levels, &speaker.running().plan.log.level);
         let events = Events::follow(speaker.clone());
-        Self(Arc::new(Inner { speaker, logs, events, cluster }))
+        Self(Arc::new(Inner { speaker, logs, events, cluster, was_ready: AtomicBool::new(false) }))
     }
 
     fn speaker(&self) -> &Handle {
@@ -210,6 +217,22 @@ impl Backend for Daemon {
 
     fn explain(&self, query: ExplainQuery) -> Answer<'_, Trace> {
         Box::pin(explain::explain(self, query))
+    }
+
+    fn services(&self, query: ServiceQuery) -> Answer<'_, Vec<ServiceStatus>> {
+        Box::pin(services::list(self, query))
+    }
+
+    fn pools(&self) -> Answer<'_, Vec<PoolInfo>> {
+        Box::pin(async { Ok(vips::pools(self)) })
+    }
+
+    fn allocations(&self) -> Answer<'_, Vec<Allocation>> {
+        Box::pin(async { Ok(vips::allocations(self)) })
+    }
+
+    fn advertisements(&self) -> Answer<'_, Vec<AdvertisementInfo>> {
+        Box::pin(async { Ok(vips::advertisements(self)) })
     }
 
     fn fib(&self, query: FibQuery) -> Answer<'_, Rows<FibEntry>> {

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, info};
 
-use super::Daemon;
+use super::{Daemon, birds};
 use crate::api::server::{self, AdminSocket};
 use crate::config::Plan;
 
@@ -42,12 +42,16 @@ async fn run(daemon: Daemon, mut stopped: oneshot::Receiver<()>) {
     let mut running = daemon.speaker().watch_running();
     let mut admin = Slot::default();
     let mut metrics = Slot::default();
+    let mut birds = [Slot::default(), Slot::default()];
     let mut retry = tokio::time::interval(RETRY);
     retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let plan = Arc::clone(&running.borrow_and_update().plan);
         daemon.logs().configure(&plan.log.level);
         follow(&daemon, &plan, &mut admin, &mut metrics).await;
+        for (slot, name) in birds.iter_mut().zip(birds::NAMES) {
+            follow_bird(&daemon, &plan, slot, name).await;
+        }
         tokio::select! {
             _ = &mut stopped => break,
             changed = wait(&mut running) => if !changed { break },
@@ -56,6 +60,9 @@ async fn run(daemon: Daemon, mut stopped: oneshot::Receiver<()>) {
     }
     admin.close().await;
     metrics.close().await;
+    for mut slot in birds {
+        slot.close().await;
+    }
 }
 
 /// False when the speaker is gone.
@@ -91,6 +98,25 @@ async fn follow(daemon: &Daemon, plan: &Plan, admin: &mut Slot<PathBuf>, metrics
                 error!(%address, error = %e, "no metrics: another program has the port; set `metrics.listen`, or `off`");
             }),
         }
+    }
+}
+
+async fn follow_bird(daemon: &Daemon, plan: &Plan, slot: &mut Slot<PathBuf>, (name, is_v4): (&str, bool)) {
+    let wanted = plan.api.bird_sockets.as_ref().map(|directory| directory.join(name));
+    if !slot.wants(wanted.as_ref()) {
+        return;
+    }
+    slot.close().await;
+    let Some(path) = wanted else { return };
+    match open_admin(&path).await {
+        Ok(socket) => {
+            let daemon = daemon.clone();
+            info!(socket = %path.display(), "answering as BIRD");
+            slot.open(path, |end| tokio::spawn(birds::serve(socket, daemon, is_v4, end)));
+        }
+        Err(e) => slot.failed(&path, || {
+            error!(socket = %path.display(), error = %e, "cannot answer as BIRD: does BIRD run, or is `api.birdSockets` wrong?");
+        }),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The daemon as a whole.
 
-use super::Daemon;
 use super::clock::{Clock, seconds, timestamp};
 use super::neighbors::shown_family;
 use super::walk::problem;
+use super::{Daemon, calico};
 use crate::api::types::{Check, Config, ConfigView, FamilyMemory, Memory, NeighborCounts, Problem, Readiness, RibSize, Summary, Version};
 use crate::config::file::{Install, KubernetesRole};
 use crate::config::{Diagnostics, Plan};
@@ -136,9 +136,10 @@ fn remarks(daemon: &Daemon) -> String {
     daemon.cluster().state().reports.iter().map(line).collect()
 }
 
-/// Ready once the tables answer, what a cluster says is in force, and route selection is not held back any more by a restart of ours.
+/// Ready once the tables answer, what a cluster says is in force, route selection is not held back any more by a restart of ours, and
+/// on nodes of Calico's the routes are there.
 pub(super) async fn readiness(daemon: &Daemon) -> Result<Readiness, Problem> {
-    let generation = daemon.speaker().running().generation;
+    let running = daemon.speaker().running();
     let deferred = daemon.speaker().inspect(|state| state.deferral.is_active()).await;
     let check = |name: &str, ok: bool, message: String| Check { name: name.to_owned(), ok, message: Some(message) };
     let (synced, message) = match deferred {
@@ -146,11 +147,20 @@ pub(super) async fn readiness(daemon: &Daemon) -> Result<Readiness, Problem> {
         Ok(true) => (false, "waits for the neighbors after a restart".to_owned()),
         Err(e) => (false, e.to_string()),
     };
+    let generation = running.generation;
     let mut checks = vec![check("config", true, format!("generation {generation}")), check("firstSync", synced, message)];
     let cluster = daemon.cluster().state();
     if cluster.is_enabled {
         // An API server that goes away later takes nothing from what is in force.
         checks.push(check("kubernetes", cluster.is_in_force, cluster.message()));
+    }
+    let roles = running.plan.kubernetes.iter().flat_map(|plan| &plan.roles);
+    if { roles }.any(|role| matches!(role, KubernetesRole::Reflector | KubernetesRole::Node)) {
+        let (ok, message) = match calico::readiness(daemon, cluster.is_in_force, synced).await? {
+            calico::Judgement::Ready => (true, "the routes of all reachable neighbors are there".to_owned()),
+            calico::Judgement::Waiting(missing) => (false, missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        };
+        checks.push(check("routes", ok, message));
     }
     Ok(Readiness { ready: checks.iter().all(|check| check.ok), checks })
 }

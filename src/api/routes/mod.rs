@@ -45,6 +45,10 @@ routes! { ADMIN, admin:
     get "/v1/rib" => read::rib;
     get "/v1/routes/{*prefix}" => read::route;
     get "/v1/explain" => read::explain;
+    get "/v1/services" => read::services;
+    get "/v1/pools" => read::pools;
+    get "/v1/allocations" => read::allocations;
+    get "/v1/advertisements" => read::advertisements;
     get "/v1/fib" => read::fib;
     get "/v1/nexthops" => read::next_hops;
     get "/v1/interfaces" => read::interfaces;
@@ -80,6 +84,10 @@ routes! { ADMIN, admin:
         read::rib,
         read::route,
         read::explain,
+        read::services,
+        read::pools,
+        read::allocations,
+        read::advertisements,
         read::fib,
         read::next_hops,
         read::interfaces,

@@ -6,12 +6,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::extract::Params;
-use crate::api::query::{ConfigQuery, EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, parse_prefix};
+use crate::api::query::{ConfigQuery, EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery, parse_prefix};
 use crate::api::server::Shared;
 use crate::api::stream;
 use crate::api::types::{
-    Config, Document, Event, FibEntry, History, Interface, List, Memory, Neighbor, Network, NextHop, PolicyInfo, Problem, Readiness,
-    RibEntry, RouteDetail, Summary, Trace, Version,
+    AdvertisementInfo, Allocation, Config, Document, Event, FibEntry, History, Interface, List, Memory, Neighbor, Network, NextHop,
+    PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
 
 type Doc<T> = Result<Json<Document<T>>, Problem>;
@@ -129,10 +129,38 @@ pub(super) async fn route(State(backend): State<Shared>, Path(prefix): Path<Stri
     Ok(Json(backend.route(prefix).await?.into()))
 }
 
-/// Why a prefix is, or is not, used and sent.
+/// Why a prefix, or the addresses of a Service, are or are not used and sent.
 #[utoipa::path(get, path = "/v1/explain", params(ExplainQuery), responses((status = 200, body = Document<Trace>), (status = 404, body = Problem)))]
 pub(super) async fn explain(State(backend): State<Shared>, Params(query): Params<ExplainQuery>) -> Doc<Trace> {
+    if query.prefix.is_some() == query.service.is_some() {
+        return Err(Problem::usage("either `prefix` or `service` is needed"));
+    }
     Ok(Json(backend.explain(query).await?.into()))
+}
+
+/// Services and what became of their addresses on this node.
+#[utoipa::path(get, path = "/v1/services", params(ServiceQuery),
+    responses((status = 200, body = List<ServiceStatus>), (status = 404, body = Problem)))]
+pub(super) async fn services(State(backend): State<Shared>, Params(query): Params<ServiceQuery>) -> Listing<ServiceStatus> {
+    Ok(Json(backend.services(query).await?.into()))
+}
+
+/// Pools of addresses, and how full they are.
+#[utoipa::path(get, path = "/v1/pools", responses((status = 200, body = List<PoolInfo>)))]
+pub(super) async fn pools(State(backend): State<Shared>) -> Listing<PoolInfo> {
+    Ok(Json(backend.pools().await?.into()))
+}
+
+/// Addresses in use, and by whom.
+#[utoipa::path(get, path = "/v1/allocations", responses((status = 200, body = List<Allocation>)))]
+pub(super) async fn allocations(State(backend): State<Shared>) -> Listing<Allocation> {
+    Ok(Json(backend.allocations().await?.into()))
+}
+
+/// Which pools go to which peers, with which attributes.
+#[utoipa::path(get, path = "/v1/advertisements", responses((status = 200, body = List<AdvertisementInfo>)))]
+pub(super) async fn advertisements(State(backend): State<Shared>) -> Listing<AdvertisementInfo> {
+    Ok(Json(backend.advertisements().await?.into()))
 }
 
 /// Kernel routes, streamed.

@@ -1,4 +1,4 @@
-//! The decision trace of one prefix.
+//! The decision trace of one prefix, or of one Service.
 
 use std::net::IpAddr;
 
@@ -6,12 +6,17 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Why a prefix is, or is not, where one expects it: steps in the order in which a route travels, ending at the first that blocks.
+/// Why a prefix, or the addresses of a Service, are or are not where one expects it: steps in the order in which a route travels, ending at the first that blocks.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Trace {
-    #[schema(value_type = String)]
-    pub prefix: IpNet,
+    /// The prefix that was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub prefix: Option<IpNet>,
+    /// The Service that was asked about, `namespace/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// The neighbor that was asked about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -29,7 +34,8 @@ pub struct Trace {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// `received`, `import`, `decision`, `export`, `send`, `fib`.
+    /// `received`, `import`, `decision`, `export`, `send`, `fib`; before them for a Service `service`, `address`, `pool`,
+    /// `advertisement`, `node`, `peers`, `endpoints`, `announce`.
     pub stage: String,
     pub verdict: Verdict,
     /// One sentence.

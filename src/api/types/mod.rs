@@ -11,6 +11,7 @@ mod neighbor;
 mod request;
 mod rib;
 mod status;
+mod vip;
 
 pub use config::{Change, ChangeKind, Config, ConfigView, MatchAction, Network, PolicyInfo, PolicyTestResult, ReloadResult};
 pub use event::{Event, EventKind, History, HistoryEntry, WatchEvent, WatchKind};
@@ -23,6 +24,7 @@ pub use neighbor::{
 pub use request::{Action, ActionOutcome, ActionRequest, LogRequest, NetworkRequest, PolicyTestRequest, ReloadRequest};
 pub use rib::{Community, LargeCommunity, Origin, PathDetail, RibCount, RibEntry, RouteDetail, SentTo};
 pub use status::{Check, FamilyMemory, LogStatus, Memory, NeighborCounts, Readiness, RibSize, Summary, Version};
+pub use vip::{AdvertisementInfo, Allocation, Endpoints, PoolInfo, PoolUsage, ServicePeer, ServiceSource, ServiceStatus, TrafficPolicy};
 
 use std::fmt;
 
@@ -140,6 +142,7 @@ macro_rules! single {
 listed! {
     Neighbor => "NeighborList", RibEntry => "RibList", FibEntry => "FibList", NextHop => "NextHopList", Interface => "InterfaceList",
     PolicyInfo => "PolicyList", Network => "NetworkList", Event => "EventList", ActionOutcome => "ActionOutcomeList",
+    ServiceStatus => "ServiceList", PoolInfo => "PoolList", Allocation => "AllocationList", AdvertisementInfo => "AdvertisementList",
 }
 
 single! {

@@ -38,6 +38,7 @@ impl Checker<'_> {
             kubeconfig: written.kubeconfig,
             node_name: node_name.unwrap_or_default(),
             namespace: written.namespace,
+            calico_namespace: written.calico_namespace,
             load_balancer_class: written.load_balancer_class,
             roles,
         })

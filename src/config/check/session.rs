@@ -46,11 +46,17 @@ fn addresses_of(file: &file::File) -> impl Iterator<Item = IpAddr> + '_ {
     file.neighbors.iter().flatten().filter_map(|neighbor| neighbor.address)
 }
 
+fn neighbors_elsewhere(fragments: &[Fragment]) -> impl Iterator<Item = (IpAddr, &Neighbor)> {
+    let others = fragments.iter().filter(|(origin, _)| origin.is_some());
+    others.flat_map(|(_, file)| file.neighbors.iter().flatten()).filter_map(|neighbor| Some((neighbor.address?, neighbor)))
+}
+
 impl Checker<'_> {
     pub(super) fn peers(&mut self, fragments: &[Fragment]) -> BTreeMap<PeerKey, PeerPlan> {
         let mut peers: BTreeMap<PeerKey, PeerPlan> = BTreeMap::new();
         let (mut addresses, mut names) = (BTreeSet::new(), BTreeSet::new());
         let own: BTreeSet<_> = fragments.iter().filter(|(origin, _)| origin.is_none()).flat_map(|(_, f)| addresses_of(f)).collect();
+        let elsewhere: BTreeMap<IpAddr, &Neighbor> = neighbors_elsewhere(fragments).collect();
         for (origin, file) in fragments {
             for (i, neighbor) in file.neighbors.iter().flatten().enumerate() {
                 // One session per address: what the file says of it counts.
@@ -58,7 +64,8 @@ impl Checker<'_> {
                     continue;
                 }
                 let place = Place::new(origin, "neighbors").index(i);
-                let session = self.neighbor(&place, neighbor);
+                let other = neighbor.address.filter(|_| origin.is_none()).and_then(|address| elsewhere.get(&address).copied());
+                let session = self.neighbor(&place, neighbor, other);
                 let Some(address) = neighbor.address else {
                     // Unnumbered neighbors have an interface instead.
                     if neighbor.interface.is_none() {
@@ -81,7 +88,8 @@ impl Checker<'_> {
         peers
     }
 
-    fn neighbor(&mut self, place: &Place, neighbor: &Neighbor) -> Option<SessionPlan> {
+    /// `other` asks for the same neighbor; it decides on routes where `neighbor` leaves that open.
+    fn neighbor(&mut self, place: &Place, neighbor: &Neighbor, other: Option<&Neighbor>) -> Option<SessionPlan> {
         if let Some(name) = neighbor.name.as_deref().filter(|name| RESERVED_NAMES.contains(name) || name.trim() != *name || name.is_empty())
         {
             self.complain(&place.key("name"), format!("`{name}` cannot be a name, since commands could not tell; choose another"));
@@ -93,7 +101,11 @@ impl Checker<'_> {
             self.neighbor_address(&place.key("address"), address);
         }
         let group = neighbor.group.as_deref().and_then(|name| self.group(&place.key("group"), name));
-        let scope = Scope::new(place.clone(), neighbor.session(), group, neighbor.address);
+        let mut scope = Scope::new(place.clone(), neighbor.session(), group, neighbor.address);
+        if let Some(other) = other {
+            scope.merged.import = scope.merged.import.or_else(|| other.import.clone());
+            scope.merged.export = scope.merged.export.or_else(|| other.export.clone());
+        }
         if scope.merged.passive == Some(true) && !self.listens {
             let at = scope.at("passive", |s| &s.passive);
             self.complain(&at, "nobody connects: we do not listen and the neighbor is passive; remove passive, or listen: []");

@@ -73,6 +73,8 @@ pub struct Output {
     /// The passwords, by the names that `input` calls them.
     pub secrets: BTreeMap<String, plan::Secret>,
     pub sessions: Vec<Session>,
+    /// Ranges of service addresses that go to Calico's peers, whoever announces them.
+    pub service_ranges: Vec<IpNet>,
     /// How learned routes go to the kernel, and what no neighbor announces: blackholes for own blocks, hosts behind a gateway
     /// (`reachableBy`).
     pub kernel: Policy,
@@ -149,7 +151,8 @@ pub fn translate(objects: &Objects<'_>, local: &Local) -> Result<Output, Hold> {
     reports.sort();
     reports.dedup();
     let secrets = secrets(&world, &sessions);
-    Ok(Output { input: Input { origin: ORIGIN.into(), file }, secrets, sessions, kernel, reports })
+    let service_ranges = world.settings.service_ranges().collect();
+    Ok(Output { input: Input { origin: ORIGIN.into(), file }, secrets, sessions, service_ranges, kernel, reports })
 }
 
 fn router(world: &World<'_>, reports: &mut Vec<Report>) -> file::Router {

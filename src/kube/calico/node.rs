@@ -101,6 +101,11 @@ impl CalicoNode {
         }
     }
 
+    /// The BGP daemon of this node is ours: two such nodes carry both families over one session.
+    pub fn has_our_speaker(&self) -> bool {
+        self.labels.get("kubgp.io/speaker").map(String::as_str) == Some("true")
+    }
+
     /// Kubernetes asks that no load balancer sends traffic here, so no service is announced.
     pub fn is_excluded_from_load_balancing(&self) -> bool {
         self.labels.get("node.kubernetes.io/exclude-from-external-load-balancers").map(String::as_str) == Some("true")

@@ -26,6 +26,12 @@ pub enum SessionKind {
 }
 
 impl SessionKind {
+    /// By the start of a name; `None` for neighbors that other objects or the file have named.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let all = [Self::Mesh, Self::Global, Self::Node, Self::LocalWorkload];
+        all.into_iter().find(|kind| name.strip_prefix(kind.prefix()).is_some_and(|rest| rest.starts_with('_')))
+    }
+
     /// The start of the names of such sessions.
     pub const fn prefix(self) -> &'static str {
         match self {
@@ -205,10 +211,9 @@ impl<'a> Deriver<'a, '_> {
 
     /// Sessions in every family that both ends have an address in; one for both families where both ends are ours.
     fn peer_with(&mut self, peer: Option<&Peer<'a>>, node: &'a CalicoNode, kind: SessionKind) {
-        let (world, speakers) = (self.world, &self.world.local.speakers);
         let has_both = |n: &CalicoNode| n.ipv4.is_some() && n.ipv6.is_some();
-        let is_ours = |n: &CalicoNode| speakers.contains(&n.name) && has_both(n);
-        if is_ours(&world.own) && is_ours(node) {
+        let is_ours = |n: &CalicoNode| n.has_our_speaker() && has_both(n);
+        if is_ours(&self.world.own) && is_ours(node) {
             self.peer_over(peer, node, kind, (IpFamily::V4, &IpFamily::ALL));
         } else {
             self.peer_in(peer, node, kind, &IpFamily::ALL);

@@ -6,7 +6,7 @@ use super::objects::{AsNumber, BgpConfigurationSpec, Cidr, SecretKeyRef, filter_
 use super::report::Report;
 use crate::kube::objects::Metadata;
 use ipnet::IpNet;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -47,8 +47,6 @@ pub struct Local {
     pub version: Option<String>,
     /// Blocks are the podCIDRs of Nodes (host-local address management).
     pub use_pod_cidr: bool,
-    /// Nodes whose BGP daemon is ours: two of these carry both families over one session.
-    pub speakers: BTreeSet<String>,
     /// Instead of 90 s.
     pub hold_time: Option<Duration>,
     /// Instead of `serviceClusterIPs`.

@@ -29,6 +29,8 @@ pub struct PeerFact {
     pub since: String,
     /// End-of-RIB has come for every family of the session, or the peer never sends one.
     pub has_sent_all: bool,
+    /// A connection to it was tried and failed.
+    pub is_away: bool,
     /// Not meant to come up: shut down by us or without its password.
     pub is_held_down: bool,
 }
@@ -245,8 +247,9 @@ impl fmt::Display for Missing {
 }
 
 impl Readiness {
-    /// Ready means that routes are there: every peer that can be reached has sent its End-of-RIB and the kernel has followed. Peers
-    /// that are away delay a start by a bounded time only, and nothing later than that as long as one session is up.
+    /// Ready means that routes are there: every peer that can be reached has sent its End-of-RIB and the kernel has followed. A peer
+    /// that refuses connections is not waited for, one that is silent delays a start by a bounded time only, and nothing later than
+    /// that as long as one session is up.
     pub fn judge(progress: Progress, patience: Patience, peers: &[PeerFact]) -> Self {
         if !progress.is_synced {
             return Self::Waiting(vec![Missing::Objects]);
@@ -261,7 +264,7 @@ impl Readiness {
                 match (is_up(peer), peer.has_sent_all) {
                     (true, true) => {}
                     (true, false) => missing.push(Missing::EndOfRib(peer.name.clone())),
-                    (false, _) if waits_for_sessions => missing.push(Missing::Session(peer.name.clone())),
+                    (false, _) if waits_for_sessions && !peer.is_away => missing.push(Missing::Session(peer.name.clone())),
                     (false, _) => {}
                 }
             }
@@ -288,7 +291,7 @@ mod tests {
             _ => SessionKind::Node,
         };
         let (name, address) = (name.to_owned(), address.parse().unwrap());
-        PeerFact { name, kind, address, state, since: "2026-01-01T00:00:00Z".into(), has_sent_all, is_held_down: false }
+        PeerFact { name, kind, address, state, since: "2026-01-01T00:00:00Z".into(), has_sent_all, is_away: false, is_held_down: false }
     }
 
     fn at(seconds: u64) -> Progress {
@@ -311,7 +314,10 @@ mod tests {
         assert_eq!(judge(at(1), std::slice::from_ref(&up)), Ok(()));
         assert_eq!(judge(at(1), &[up.clone(), loading.clone()]), Err(vec!["Mesh_b has not sent all of its routes yet".into()]));
         assert_eq!(judge(at(1), &[up.clone(), away.clone()]), Err(vec!["Mesh_c is not established yet".into()]));
-        // A peer that is away is waited for 15 s, one that sends no End-of-RIB for a minute, BIRD would wait four.
+        let refusing = PeerFact { is_away: true, ..away.clone() };
+        assert_eq!(judge(at(1), &[up.clone(), refusing.clone()]), Ok(()));
+        assert_eq!(judge(at(1), &[refusing]), Err(vec!["no session is established".into()]));
+        // A peer that is silent is waited for 15 s, one that sends no End-of-RIB for a minute, BIRD would wait four.
         assert_eq!(judge(at(15), &[up.clone(), away.clone()]), Ok(()));
         assert!(judge(at(59), &[up.clone(), loading.clone()]).is_err());
         assert_eq!(judge(at(60), &[up.clone(), loading]), Ok(()));

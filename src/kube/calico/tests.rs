@@ -53,7 +53,6 @@ struct Ask {
     versions: Vec<String>,
     router_id: Option<String>,
     use_pod_cidr: bool,
-    speakers: BTreeSet<String>,
     hold_time: Option<u64>,
     workloads: Vec<WorkloadText>,
     /// Parts of the answer; reports are always there.
@@ -181,7 +180,6 @@ impl Ask {
             },
             version: version.cloned(),
             use_pod_cidr: self.use_pod_cidr,
-            speakers: self.speakers.clone(),
             hold_time: self.hold_time.map(Duration::from_secs),
             cluster_ips: None,
             workloads: self

@@ -7,9 +7,9 @@ mod explain;
 #[cfg(test)]
 mod tests;
 
-pub use explain::{Explanation, Step};
+pub use explain::{Explanation, Standing, Step};
 
-use super::class::{ingress_addresses, is_load_balancer, is_our_class};
+use super::class::{SHARING, annotation, ingress_addresses, is_load_balancer, is_our_class};
 use super::event::Event;
 use super::model::{Advertisement, Config, Pool, PoolIndex};
 use super::reason::Reason;
@@ -72,6 +72,8 @@ struct Facts {
     local_only: bool,
     /// Usable endpoints here, and everywhere.
     endpoints: (usize, usize),
+    /// With whom it would share its addresses.
+    sharing: Option<String>,
 }
 
 /// The attributes that advertisements decide.
@@ -124,8 +126,8 @@ struct View {
     prefixes: BTreeMap<IpNet, Vec<Arc<Advertisement>>>,
 }
 
-/// The announcements of one node.
-#[derive(Debug)]
+/// The announcements of one node. A clone is cheap: it is how others look at it.
+#[derive(Clone, Debug)]
 pub struct Announcer {
     settings: Settings,
     drain: Drain,
@@ -136,7 +138,7 @@ pub struct Announcer {
     advertisements: Vec<Arc<Advertisement>>,
     /// Names of the peers that select this node.
     peers: BTreeSet<String>,
-    views: BTreeMap<Key, View>,
+    views: BTreeMap<Key, Arc<View>>,
     prefixes: BTreeMap<IpNet, BTreeSet<Key>>,
     events: VecDeque<Event>,
 }
@@ -248,6 +250,7 @@ impl Announcer {
             labels: service.metadata.labels.clone(),
             local_only: service.spec.external_traffic_policy == "Local",
             endpoints,
+            sharing: annotation(&service.metadata, SHARING).filter(|key| !key.is_empty()).map(str::to_owned),
         }
     }
 
@@ -272,7 +275,7 @@ impl Announcer {
             self.prefixes.entry(*prefix).or_default().insert(key.clone());
         }
         let has_address = facts.ours && !facts.addresses.is_empty();
-        self.views.insert(key.clone(), View { facts, blocked, prefixes });
+        self.views.insert(key.clone(), Arc::new(View { facts, blocked, prefixes }));
         if has_address && before != Some(blocked) {
             self.tell(key, before.flatten(), before == Some(None), blocked);
         }

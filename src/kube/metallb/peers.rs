@@ -9,7 +9,7 @@
 mod tests;
 
 use super::announce::{Announcement, Attributes};
-use super::complaint::{Complaint, Fault, Report};
+use super::complaint::{Complaint, Fault, Report, Source};
 use super::model::{BfdProfile, Config, Peer, RemoteAs};
 use super::selector::Labels;
 use super::values::AnyCommunity;
@@ -27,8 +27,8 @@ use std::sync::Arc;
 pub struct Surroundings {
     /// Whether sessions can be watched by BFD.
     pub bfd: bool,
-    /// Neighbors that are configured elsewhere, with their names: one session carries everything, with the settings from there.
-    pub neighbors: BTreeMap<IpAddr, String>,
+    /// The names of neighbors that are configured elsewhere.
+    pub names: BTreeSet<String>,
     /// The BGP identifier, where the file sets it.
     pub router_id: Option<Ipv4Addr>,
     /// How many tags there are for classes. Classes beyond are told apart by their prefixes, which works but costs more.
@@ -41,6 +41,8 @@ pub struct Lowered {
     pub input: Input,
     /// The values behind `password.secret` of the fragment.
     pub secrets: BTreeMap<String, Secret>,
+    /// The objects that the neighbors come from.
+    pub sources: BTreeMap<IpAddr, Source>,
     pub complaints: Vec<Complaint>,
 }
 
@@ -107,7 +109,8 @@ impl Lowering {
             originate: Some(file::Originate { networks: Some(networks) }),
             ..File::default()
         };
-        Lowered { input: Input { origin: ORIGIN.to_owned(), file }, secrets, complaints: report.0 }
+        let sources = peers.iter().map(|peer| (peer.address, peer.source.clone())).collect();
+        Lowered { input: Input { origin: ORIGIN.to_owned(), file }, secrets, sources, complaints: report.0 }
     }
 
     /// Classes keep their tags; a new one takes the lowest that is free.
@@ -176,11 +179,6 @@ fn sessions(config: &Config, labels: &Labels, around: &Surroundings, report: &mu
     let mut peers: Vec<Arc<Peer>> = Vec::new();
     let mut id = around.router_id;
     for peer in config.peers.values().filter(|peer| peer.nodes.any_or_empty(labels)) {
-        if around.neighbors.contains_key(&peer.address) {
-            let message = format!("{} is a neighbor by other configuration, whose session settings and policies count", peer.address);
-            report.warn(&peer.source, "peerAddress", Fault::Duplicate, (message, "remove one of the two"));
-            continue;
-        }
         if let Some(other) = peers.iter().find(|other| other.address == peer.address) {
             let message = format!("{} is the address of `{}` too, on the same node", peer.address, other.name);
             report.error(&peer.source, "peerAddress", Fault::Duplicate, (message, "remove one, or give them different nodeSelectors"));
@@ -199,7 +197,7 @@ fn sessions(config: &Config, labels: &Labels, around: &Surroundings, report: &mu
 
 /// The name of the object, unless commands or another neighbor have it.
 fn free_name(name: &str, around: &Surroundings) -> String {
-    let taken = RESERVED.contains(&name) || around.neighbors.values().any(|other| other == name);
+    let taken = RESERVED.contains(&name) || around.names.contains(name);
     if taken { format!("metallb-{name}") } else { name.to_owned() }
 }
 
@@ -284,7 +282,8 @@ fn any_tag(names: Vec<String>) -> file::Match {
     file::Match { tags: Some(any(names)), ..file::Match::default() }
 }
 
-fn reject() -> Rule {
+/// Rejects every route.
+pub(super) fn reject() -> Rule {
     Rule { r#match: None, set: None, action: Some(file::RuleAction::Reject) }
 }
 
@@ -301,11 +300,13 @@ fn accept(condition: file::Match, own: Option<&Attributes>) -> Rule {
     Rule { r#match: Some(condition), set, action: Some(file::RuleAction::Accept) }
 }
 
-/// The tilde makes these names the last ones, so that the tags of the file keep their bits too.
+/// The tilde makes these names, and [`OWN_TAG`], the last ones, so that the tags of the file keep their bits too.
 fn tag_name(tag: usize) -> String {
     format!("~metallb/{tag:02}")
 }
 
+/// For prefixes that nobody announces but the objects translated here; put on by those who join their fragment with others.
+pub const OWN_TAG: &str = "~metallb";
 /// Words that commands take in the place of a neighbor.
 const RESERVED: [&str; 2] = ["all", "group"];
 const ORIGIN: &str = "MetalLB objects";

@@ -26,7 +26,7 @@ fn each_role_watches_only_what_it_needs() {
         ["ConfigMap@metallb-system?metadata.name=config", "EndpointSlice", "Node?metadata.name=n1", "Secret@metallb-system", "Service"]
     );
     assert_eq!(of(Role::Allocator), ["ConfigMap@metallb-system?metadata.name=config", "Namespace/metadata", "Service"]);
-    assert_eq!(of(Role::Reflector), ["Node", "Secret@kube-system"]);
+    assert_eq!(of(Role::Reflector), ["Node/metadata", "Secret@kube-system"]);
     assert_eq!(of(Role::Node), ["EndpointSlice", "Node", "Secret@kube-system", "Service"]);
 }
 

@@ -6,9 +6,8 @@ use proptest::prelude::*;
 /// A node: has IPv4, has IPv6, is a reflector with one of two cluster ids, has an AS number of its own, is a speaker of ours.
 type Shape = (bool, bool, Option<bool>, bool, bool);
 
-fn cluster(shapes: &[Shape], mesh: bool, peers: &[Value]) -> (Cluster, BTreeSet<String>) {
+fn cluster(shapes: &[Shape], mesh: bool, peers: &[Value]) -> Cluster {
     let mut cluster = Cluster::default();
-    let mut speakers = BTreeSet::new();
     cluster.add(json!({"kind": "BGPConfiguration", "metadata": {"name": "default"}, "spec": {"nodeToNodeMeshEnabled": mesh}}));
     for (i, (v4, v6, reflector, own_as, ours)) in shapes.iter().enumerate() {
         let mut annotations = json!({});
@@ -25,18 +24,18 @@ fn cluster(shapes: &[Shape], mesh: bool, peers: &[Value]) -> (Cluster, BTreeSet<
         if *own_as {
             annotations["projectcalico.org/ASNumber"] = json!("64999");
         }
-        let labels = if reflector.is_some() { json!({"rr": ""}) } else { json!({"n": format!("{}", i % 2)}) };
-        cluster.add(json!({"kind": "Node", "metadata": {"name": format!("n{i}"), "labels": labels, "annotations": annotations}}));
+        let mut labels = if reflector.is_some() { json!({"rr": ""}) } else { json!({"n": format!("{}", i % 2)}) };
         if *ours {
-            speakers.insert(format!("n{i}"));
+            labels["kubgp.io/speaker"] = json!("true");
         }
+        cluster.add(json!({"kind": "Node", "metadata": {"name": format!("n{i}"), "labels": labels, "annotations": annotations}}));
     }
     peers.iter().cloned().for_each(|peer| cluster.add(peer));
-    (cluster, speakers)
+    cluster
 }
 
 /// The sessions of every node, by node and address.
-fn sessions(cluster: &Cluster, count: usize, speakers: &BTreeSet<String>) -> BTreeMap<(usize, IpAddr), Session> {
+fn sessions(cluster: &Cluster, count: usize) -> BTreeMap<(usize, IpAddr), Session> {
     let objects = cluster.objects();
     let mut all = BTreeMap::new();
     for i in 0..count {
@@ -45,7 +44,6 @@ fn sessions(cluster: &Cluster, count: usize, speakers: &BTreeSet<String>) -> BTr
             roles: Roles { reflector: true, node: true },
             version: Some("v3.32.0".into()),
             router_id: RouterIdRule::Hash,
-            speakers: speakers.clone(),
             ..Local::default()
         };
         let output = translate(&objects, &local).unwrap();
@@ -97,7 +95,7 @@ fn one_node_more_touches_one_session() {
     let local =
         Local { node: "n0".into(), roles: Roles { reflector: true, node: false }, version: Some("v3.32.0".into()), ..Local::default() };
     let plan = |count: usize| {
-        let (cluster, _) = cluster(&shapes[..count], false, std::slice::from_ref(&peer));
+        let cluster = cluster(&shapes[..count], false, std::slice::from_ref(&peer));
         plan_of(&translate(&cluster.objects(), &local).unwrap())
     };
     let (before, after) = (plan(199), plan(200));
@@ -144,8 +142,8 @@ proptest! {
 
     #[test]
     fn every_pair_of_the_mesh_has_one_session_per_family(shapes in shapes()) {
-        let (cluster, speakers) = cluster(&shapes, true, &[]);
-        let all = sessions(&cluster, shapes.len(), &speakers);
+        let cluster = cluster(&shapes, true, &[]);
+        let all = sessions(&cluster, shapes.len());
         check_pairs(&shapes, &all, |a, b| shapes[a].2.is_none() && shapes[b].2.is_none());
         prop_assert!(all.values().all(|s| s.kind == SessionKind::Mesh && !s.is_client));
     }
@@ -154,8 +152,8 @@ proptest! {
     fn both_ends_of_a_selected_peering_have_it(shapes in shapes(), global in any::<bool>(), mesh in any::<bool>()) {
         let selector = if global { "" } else { "!has(rr)" };
         let peer = json!({"kind": "BGPPeer", "metadata": {"name": "rr"}, "spec": {"nodeSelector": selector, "peerSelector": "has(rr)"}});
-        let (cluster, speakers) = cluster(&shapes, mesh, &[peer]);
-        let all = sessions(&cluster, shapes.len(), &speakers);
+        let cluster = cluster(&shapes, mesh, &[peer]);
+        let all = sessions(&cluster, shapes.len());
         let is_rr = |i: usize| shapes[i].2.is_some();
         check_pairs(&shapes, &all, |a, b| match (is_rr(a), is_rr(b)) {
             (false, false) => mesh,
@@ -179,8 +177,8 @@ proptest! {
             "reversePeering": if manual { "Manual" } else { "Auto" }
         });
         let peer = json!({"kind": "BGPPeer", "metadata": {"name": "p"}, "spec": spec});
-        let (cluster, _) = cluster(&shapes, false, &[peer]);
-        let all = sessions(&cluster, shapes.len(), &BTreeSet::new());
+        let cluster = cluster(&shapes, false, &[peer]);
+        let all = sessions(&cluster, shapes.len());
         for i in (0..shapes.len()).filter(|i| *i != target) {
             // A session can be asked for from any node, the way back needs an address to go to.
             prop_assert_eq!(all.contains_key(&(i, address(target, true))), global || i == 0);
@@ -203,8 +201,8 @@ proptest! {
         let spec = json!({"exportV4": rules.clone(), "importV4": rules});
         objects.push(json!({"kind": "BGPFilter", "metadata": {"name": "f"}, "spec": spec}));
         objects.push(json!({"kind": "BGPFilter", "metadata": {"name": "broken"}, "spec": {"exportV6": [{"action": "x"}]}}));
-        let (cluster, speakers) = cluster(&shapes, mesh, &objects);
+        let cluster = cluster(&shapes, mesh, &objects);
         // The check of the configuration is part of it.
-        sessions(&cluster, shapes.len(), &speakers);
+        sessions(&cluster, shapes.len());
     }
 }

@@ -2,9 +2,12 @@
 
 use super::Announcer;
 use crate::kube::metallb::complaint::as_text;
+use crate::kube::metallb::model::{Advertisement, Pool};
 use crate::kube::metallb::reason::Reason;
 use crate::kube::objects::Key;
 use serde::Serialize;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// One step of the way from the Service to BGP.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,6 +31,23 @@ pub struct Explanation {
     /// [`Reason::Announced`], or what blocks.
     pub reason: Reason,
     pub remedy: &'static str,
+}
+
+/// How a Service that is ours stands on this node.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    pub service: &'a Key,
+    pub addresses: &'a [IpAddr],
+    /// The pool of the first address.
+    pub pool: Option<&'a Arc<Pool>>,
+    /// externalTrafficPolicy: Local.
+    pub local_only: bool,
+    /// Usable endpoints here, and everywhere.
+    pub endpoints: (usize, usize),
+    /// The value of `allow-shared-ip`.
+    pub sharing: Option<&'a str>,
+    /// The first gate that it does not pass.
+    pub blocked: Option<Reason>,
 }
 
 /// Goes along with the gates. Sentences are only made where somebody reads them.
@@ -58,6 +78,31 @@ impl Trail {
 }
 
 impl Announcer {
+    /// The Services that are ours, in the order of namespace and name.
+    pub fn standings(&self) -> impl Iterator<Item = Standing<'_>> {
+        self.views.iter().filter(|(_, view)| view.facts.ours).map(|(service, view)| Standing {
+            service,
+            addresses: &view.facts.addresses,
+            pool: view.facts.addresses.first().and_then(|address| self.index.find(address)),
+            local_only: view.facts.local_only,
+            endpoints: view.facts.endpoints,
+            sharing: view.facts.sharing.as_deref(),
+            blocked: view.blocked,
+        })
+    }
+
+    /// How many Services and prefixes an advertisement stands for at the moment.
+    pub fn reach(&self, advertisement: &Arc<Advertisement>) -> (usize, usize) {
+        let says = |list: &Vec<Arc<Advertisement>>| list.iter().any(|other| Arc::ptr_eq(other, advertisement));
+        let announced = self.views.values().filter(|view| view.blocked.is_none());
+        let services = announced.clone().filter(|view| view.prefixes.values().any(says)).count();
+        let mut prefixes: Vec<_> =
+            announced.flat_map(|view| view.prefixes.iter().filter(|(_, list)| says(list)).map(|(prefix, _)| *prefix)).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        (services, prefixes.len())
+    }
+
     /// The chain Service, address, pool, advertisement, node, peers, endpoints; `None` for a Service that is not known.
     pub fn explain(&self, key: &Key) -> Option<Explanation> {
         let view = self.views.get(key)?;

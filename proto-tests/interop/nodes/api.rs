@@ -1,8 +1,6 @@
 //! The API server in memory, inside a namespace: this program runs itself there, and orders go to its standard input, one line each.
 
-#[path = "../../apiserver/mod.rs"]
-mod apiserver;
-
+use crate::apiserver;
 use crate::lab::{Host, PATIENCE, eventually, v4};
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
@@ -20,7 +18,7 @@ impl Api {
         let address = format!("{}:{PORT}", v4(host.number));
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &host.namespace]).arg(std::env::current_exe().unwrap());
-        command.args(["--exact", "calico::api::serve", "--ignored", "--nocapture"]).env(ADDRESS, address);
+        command.args(["--exact", "nodes::api::serve", "--ignored", "--nocapture"]).env(ADDRESS, address);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let orders = child.stdin.take().unwrap();
         let api = Self { child, orders, host: host.clone() };

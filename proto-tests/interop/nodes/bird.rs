@@ -45,19 +45,18 @@ pub struct Node {
 /// A running BIRD.
 pub struct Bird {
     pub host: Host,
-    pub node: Node,
     process: Process,
 }
 
 impl Bird {
     /// `-R` is how calico-node always starts it: after a restart it waits for its neighbors before it takes routes out of the kernel.
-    pub fn start(host: &Host, node: Node) -> Self {
-        let config = host.write("bird.conf", &config(host, &node));
+    pub fn start(host: &Host, node: &Node) -> Self {
+        let config = host.write("bird.conf", &config(host, node));
         let (control, pid) = (host.folder.join("bird.ctl"), host.folder.join("bird.pid"));
         let arguments = ["-R", "-f", "-c", config.to_str().unwrap(), "-s", control.to_str().unwrap(), "-P", pid.to_str().unwrap()];
         let process = host.start("bird", &arguments);
         eventually(PATIENCE, "bird answers", || birdc(host, "show status").contains("Daemon is up"));
-        Self { host: host.clone(), node, process }
+        Self { host: host.clone(), process }
     }
 
     /// As when its pod is deleted: it says no word to its neighbors.

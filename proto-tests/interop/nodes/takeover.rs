@@ -82,7 +82,7 @@ fn give_back(era: Era, host: &Host) -> Bird {
 }
 
 fn bird(era: Era, host: &Host) -> Bird {
-    Bird::start(host, Node { era, blocks: vec![block(host.number)], pool: "10.244.0.0/16".to_owned(), mesh: NODES.to_vec() })
+    Bird::start(host, &Node { era, blocks: vec![block(host.number)], pool: "10.244.0.0/16".to_owned(), mesh: NODES.to_vec() })
 }
 
 fn block(number: u8) -> String {
