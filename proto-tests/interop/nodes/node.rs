@@ -88,6 +88,33 @@ fn a_node_announces_and_installs_what_the_objects_say() {
     let far = bird(&hosts[2], &["10.244.9.0/26", "10.245.9.0/26", "10.246.5.0/26"]);
     let us = speaker(&api, &hosts[0]);
     let _other = speaker(&api, &hosts[3]);
+    installs_by_pool(&hosts);
+    let heard = |prefix: &str| near.routes(prefix, 1);
+    announces(&heard);
+    assert!(far.is_up(1) && far.is_up(6));
+
+    // The block that was pending is ours now; one that we had is somebody else's.
+    api.put(affinity(1, "10.244.77.0/26", "confirmed"));
+    api.delete("crd.projectcalico.org/v1/BlockAffinity", "n1-10-245-1-0-26");
+    eventually(PATIENCE, "the new block is announced", || heard("10.244.77.0/26").contains("BGP.next_hop"));
+    eventually(PATIENCE, "the old one is not", || !heard("10.245.1.0/26").contains("BGP.next_hop"));
+    let has = |line: &str| kernel(&hosts[0], "179").iter().any(|l| l == line);
+    eventually(PATIENCE, "the blackholes follow", || has("blackhole 10.244.77.0/26") && !has("blackhole 10.245.1.0/26"));
+
+    // The same objects mean something else in the next era: Felix has the tunnels, and the metric mirrors LOCAL_PREF.
+    api.put(version("v3.33.0"));
+    leaves_tunnels_to_felix(&hosts[0]);
+    eventually(PATIENCE, "LOCAL_PREF follows", || heard("10.244.1.0/26").contains("BGP.local_pref: 2147482623"));
+    // Both sides are told to program all: we leave it to Felix, and say so.
+    api.put(object("FelixConfiguration", "default", json!({"programClusterRoutes": "Enabled"})));
+    api.put(configuration(json!({"programClusterRoutes": "Enabled"})));
+    wait_kernel(&hosts[0], "179", &[]);
+    let shown = us.ctl(&["show", "config"]);
+    assert!(shown.contains("# warning: BGPConfiguration default: spec.programClusterRoutes:"), "{shown}");
+    assert!(us.was_established("10.0.0.2") && far.is_up(1), "{}", us.log());
+}
+
+fn installs_by_pool(hosts: &[Host]) {
     wait_kernel(
         &hosts[0],
         "179",
@@ -121,7 +148,9 @@ fn a_node_announces_and_installs_what_the_objects_say() {
             "fd00:10:1::/122 via fd00::1 dev lan metric 1024",
         ],
     );
-    let heard = |prefix: &str| near.routes(prefix, 1);
+}
+
+fn announces(heard: &dyn Fn(&str) -> String) {
     let block = heard("10.244.1.0/26");
     assert!(block.contains("BGP.next_hop: 10.0.0.1") && block.contains("BGP.local_pref: 100"), "{block}");
     assert!(block.contains("(64512,77)") && block.contains("BGP.as_path: \n"), "{block}");
@@ -131,20 +160,11 @@ fn a_node_announces_and_installs_what_the_objects_say() {
     for prefix in ["10.248.1.0/26", "10.244.77.0/26"] {
         assert!(!heard(prefix).contains("BGP.next_hop"), "{prefix}");
     }
-    assert!(far.is_up(1) && far.is_up(6));
+}
 
-    // The block that was pending is ours now; one that we had is somebody else's.
-    api.put(affinity(1, "10.244.77.0/26", "confirmed"));
-    api.delete("crd.projectcalico.org/v1/BlockAffinity", "n1-10-245-1-0-26");
-    eventually(PATIENCE, "the new block is announced", || heard("10.244.77.0/26").contains("BGP.next_hop"));
-    eventually(PATIENCE, "the old one is not", || !heard("10.245.1.0/26").contains("BGP.next_hop"));
-    let has = |line: &str| kernel(&hosts[0], "179").iter().any(|l| l == line);
-    eventually(PATIENCE, "the blackholes follow", || has("blackhole 10.244.77.0/26") && !has("blackhole 10.245.1.0/26"));
-
-    // The same objects mean something else in the next era: Felix has the tunnels, and the metric mirrors LOCAL_PREF.
-    api.put(version("v3.33.0"));
+fn leaves_tunnels_to_felix(host: &Host) {
     wait_kernel(
-        &hosts[0],
+        host,
         "179",
         &[
             "10.244.2.0/26 via 10.0.0.2 dev lan metric 2147483547",
@@ -157,12 +177,4 @@ fn a_node_announces_and_installs_what_the_objects_say() {
             "fd00:10:6::/122 via fd00::6 dev lan metric 1024",
         ],
     );
-    eventually(PATIENCE, "LOCAL_PREF follows", || heard("10.244.1.0/26").contains("BGP.local_pref: 2147482623"));
-    // Both sides are told to program all: we leave it to Felix, and say so.
-    api.put(object("FelixConfiguration", "default", json!({"programClusterRoutes": "Enabled"})));
-    api.put(configuration(json!({"programClusterRoutes": "Enabled"})));
-    wait_kernel(&hosts[0], "179", &[]);
-    let shown = us.ctl(&["show", "config"]);
-    assert!(shown.contains("# warning: BGPConfiguration default: spec.programClusterRoutes:"), "{shown}");
-    assert!(us.was_established("10.0.0.2") && far.is_up(1), "{}", us.log());
 }
