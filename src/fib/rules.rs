@@ -3,6 +3,7 @@
 
 use super::{Action, Device, Hop, Hops, Route};
 use ipnet::IpNet;
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,6 +16,9 @@ pub struct Learned<'a> {
     /// Of the best path, and of those that share traffic with it.
     pub hops: &'a [LearnedHop],
 }
+
+/// The next hops of one route; nearly always few.
+pub type LearnedHops = SmallVec<[LearnedHop; 4]>;
 
 /// One BGP next hop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,11 +1,10 @@
 //! From Loc-RIB to the kernel: which route each changed destination wants, and which next hops have to be resolved.
 
-use crate::fib::rules::{Learned, LearnedHop, Way};
+use crate::fib::rules::{Learned, LearnedHop, LearnedHops, Way};
 use crate::fib::{Handle, Policy, Route};
 use crate::rib::{Changed, DestRef, DumpCursor, NextHopInterest, PathRef, PeerId, Rib};
 use crate::wire::{Family, FamilySet};
 use ipnet::IpNet;
-use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// What is installed of what is learned.
@@ -115,7 +114,7 @@ impl Kernel {
             // The decision process takes no path whose next hop is not resolved.
             LearnedHop { address, is_resolved: true, is_connected: near && rib.is_connected(address) }
         };
-        let hops: SmallVec<[LearnedHop; 4]> = match self.install {
+        let hops: LearnedHops = match self.install {
             Install::Best => [hop(&best)].into_iter().collect(),
             Install::Ecmp => dest.multipath().iter().map(hop).collect(),
         };
