@@ -17,6 +17,8 @@ mod nodes;
 mod peers;
 mod restarts;
 mod routes;
+#[cfg(feature = "kube")]
+mod services;
 mod sessions;
 mod us;
 
