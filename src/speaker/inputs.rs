@@ -16,6 +16,8 @@ pub struct Inputs {
     pub secrets: BTreeMap<String, Secret>,
     /// What decides about kernel routes, where it is decided outside the file.
     pub kernel: Option<Policy>,
+    /// Our Node takes no new work (`drain.onCordon`).
+    pub is_cordoned: bool,
 }
 
 impl Inputs {

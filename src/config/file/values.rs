@@ -98,6 +98,8 @@ words! {
     /// What happens to kernel routes when the daemon stops; `auto` keeps them where graceful restart is `full` for some neighbor, and
     /// hands them over where there is somebody to hand them over to.
     OnStop { Auto = "auto", Keep = "keep", HandOver = "handOver", Remove = "remove", }
+    /// What a drain does to a prefix of our own; `keep` is for those that no other node announces.
+    OnDrain { Withdraw = "withdraw", Keep = "keep", }
     Ipip { Never = "never", Always = "always", CrossSubnet = "crossSubnet", }
     Compat { Metallb = "metallb", Frrk8s = "frrk8s", None = "none", }
     PeerLabel { Ip = "ip", IpPort = "ip-port", }
