@@ -110,7 +110,7 @@ impl Kernel {
         let best = dest.best().filter(|b| b.source != PeerId::LOCAL)?;
         let near = policy.rules.way(&prefix) == Ok(Way::TunnelUnlessConnected);
         let hop = |path: &PathRef<'_>| {
-            let address = path.attrs.head().next_hop.address();
+            let address = path.attrs.next_hop().address();
             // The decision process takes no path whose next hop is not resolved.
             LearnedHop { address, is_resolved: true, is_connected: near && rib.is_connected(address) }
         };
@@ -118,6 +118,6 @@ impl Kernel {
             Install::Best => [hop(&best)].into_iter().collect(),
             Install::Ecmp => dest.multipath().iter().map(hop).collect(),
         };
-        policy.rules.decide(&Learned { prefix, local_pref: best.attrs.head().local_pref, hops: &hops }).ok()
+        policy.rules.decide(&Learned { prefix, local_pref: best.attrs.head().local_pref(), hops: &hops }).ok()
     }
 }
