@@ -156,7 +156,7 @@ fn from_the_mesh_to_a_reflector_without_a_lost_packet() {
     }
     let lab = Lab::new();
     let (own, hosts) = (lab.host(1), [2, BIRD, 4].map(|number| lab.host(number)));
-    hosts.iter().for_each(|host| host.run(&format!("ip address add {}/32 dev lo", pod(host.number))));
+    hosts.iter().for_each(|host| drop(host.run(&format!("ip address add {}/32 dev lo", pod(host.number)))));
     let mut cluster = Cluster::start(&own);
     reflector_cluster(&mut cluster, &[2, BIRD, 4], json!({}));
     let [node, bird_host, other] = &hosts;
