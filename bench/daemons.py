@@ -10,7 +10,7 @@ import sys
 ASN, CLUSTER, RANGE = 64512, "10.0.0.1", "127.1.0.0/16"
 
 # What "policy on every route" looks at: a list of prefixes, a community and an AS that no route has, and a value that each has.
-FOREIGN = [f"30.{number // 250}.{number % 250}.0/24" for number in range(1000)]
+FOREIGN = [f"30.0.{number}.0/24" for number in range(200)]
 
 
 class Daemon:

@@ -20,7 +20,7 @@ SECTIONS = {
     "mesh": "Mesh: every client announces its prefixes at once",
     "cold": "Cold start: from no session to everybody's routes",
     "table": "Full table: senders to receivers",
-    "policy": "Policy on every route, in and out: a list of 1,000 prefixes, communities, AS paths, LOCAL_PREF set",
+    "policy": "Policy on every route, in and out: a list of 200 prefixes, communities, AS paths, LOCAL_PREF set",
     "churn": "Churn: one prefix announced and withdrawn in turn, from write to each receiver's read",
     "storm": "Storm: all sessions drop at once, nine in ten come back",
     "rewrite": "Rewrite: every route changes many times without a pause, the last state has to stay",

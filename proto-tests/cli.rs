@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering;
 use backend::Memo;
 use kubgp::api::client::{Client, Error};
 use kubgp::api::server::AdminSocket;
+use kubgp::cli::Offline;
 use tempfile::TempDir;
 
 struct Daemon {
@@ -45,12 +46,14 @@ fn check_config(file: &Path, _color: bool) -> Result<String, String> {
     if file.ends_with("good") { Ok("good: ok".into()) } else { Err("bad:1:1: wrong".into()) }
 }
 
+const OFFLINE: Offline = Offline { check: check_config, import: |_, _, _| Err("nothing to import".to_owned()) };
+
 impl Daemon {
     async fn run(&self, line: &[&str]) -> Outcome {
         let fixed = ["bgpctl", "--utc", "--color", "never", "--socket", self.socket.to_str().unwrap()];
         let args = fixed.iter().chain(line).map(OsString::from).collect();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let code = kubgp::cli::run(args, check_config, &mut out, &mut err).await;
+        let code = kubgp::cli::run(args, OFFLINE, &mut out, &mut err).await;
         Outcome { code, out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap() }
     }
 
@@ -158,7 +161,7 @@ async fn colours_only_when_asked_for_or_on_a_terminal() {
     let socket = daemon.socket.to_str().unwrap();
     let args = ["bgpctl", "--color", "always", "--socket", socket, "show", "neighbors"].map(OsString::from).to_vec();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    assert_eq!(kubgp::cli::run(args, check_config, &mut out, &mut err).await, 0);
+    assert_eq!(kubgp::cli::run(args, OFFLINE, &mut out, &mut err).await, 0);
     let text = String::from_utf8(out).unwrap();
     let painted = |color: &str| text.lines().filter(|line| line.starts_with(color)).map(|line| line.to_owned()).collect::<Vec<_>>();
     assert_eq!(painted("\x1b[31m").len(), 1, "down against intent: {text}");

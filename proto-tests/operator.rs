@@ -4,8 +4,16 @@
 
 #[path = "apiserver/mod.rs"]
 mod apiserver;
+#[path = "operator/manifests.rs"]
+mod manifests;
+#[path = "operator/migration.rs"]
+mod migration;
+#[path = "operator/permissions.rs"]
+mod permissions;
 #[path = "operator/reflectors.rs"]
 mod reflectors;
+#[path = "operator/render.rs"]
+mod render;
 #[path = "operator/services.rs"]
 mod services;
 #[path = "daemon/setup.rs"]

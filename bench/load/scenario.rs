@@ -18,9 +18,9 @@ const AFTERMATH: Duration = Duration::from_millis(300);
 const ONE_IN: usize = 10;
 /// A daemon that said nothing for so long has nothing more to say: what its receivers hold is its last word.
 const LAST_WORD: Duration = Duration::from_secs(5);
-/// UPDATE messages that a daemon may encode for one that it receives. Encoding for each group leaves it near 1; merging and
-/// rebuilding for those who join adds to it; encoding for each peer would make it the number of peers.
-const ENCODED_FOR_ONE: f64 = 4.0;
+/// UPDATE messages that a daemon may encode for one that it receives. Encoding for each group leaves it at a few: small chunks are
+/// merged, and chunks with dead entries rebuilt for those who join. Encoding for each peer would make it the number of peers.
+const ENCODED_FOR_ONE: f64 = 32.0;
 /// Octets that a journal may have beyond twice what is live, and those that the withdrawal of one prefix takes at most.
 const JOURNAL_SLACK: f64 = (1 << 20) as f64;
 const WITHDRAWAL: f64 = 8.0;

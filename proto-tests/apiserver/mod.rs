@@ -10,11 +10,12 @@ mod answer;
 mod cluster;
 pub mod faults;
 mod kinds;
-mod patch;
+pub mod patch;
 mod routes;
 mod selector;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -49,6 +50,21 @@ pub struct State {
     pub faults: Faults,
     /// Requests so far: lists, watches, writes.
     pub requests: Requests,
+    /// What was asked for, each once.
+    accesses: BTreeSet<Access>,
+}
+
+/// A request as permissions see it.
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Access {
+    pub verb: &'static str,
+    pub group: &'static str,
+    /// Plural, with the subresource: `services/status`.
+    pub resource: String,
+    /// `None`: all namespaces, or a kind of the cluster.
+    pub namespace: Option<String>,
+    /// Of one object; also where a field selector names it.
+    pub name: Option<String>,
 }
 
 /// How many requests there were, by sort.
@@ -145,6 +161,11 @@ impl ApiServer {
 
     pub fn requests(&self) -> Requests {
         self.shared.lock().requests
+    }
+
+    /// What was asked for so far.
+    pub fn accesses(&self) -> BTreeSet<Access> {
+        self.shared.lock().accesses.clone()
     }
 }
 

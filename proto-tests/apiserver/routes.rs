@@ -14,7 +14,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::Shared;
 use super::answer::Form;
 use super::cluster::{Cluster, Part, Refusal, id};
 use super::faults::{Faults, Order};
@@ -22,6 +21,7 @@ use super::kinds::{self, ROWS, Row};
 use super::patch;
 use super::selector::Selector;
 use super::watch;
+use super::{Access, Shared};
 
 pub fn router(shared: Arc<Shared>) -> Router {
     let api = Router::new().fallback(api).layer(from_fn_with_state(Arc::clone(&shared), misbehave));
@@ -120,6 +120,7 @@ async fn api(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resul
     let target = target(&shared.lock().cluster, &path).ok_or_else(|| Refusal(404, "NotFound", "404 page not found".into()))?;
     let body = to_bytes(body, LARGEST).await.map_err(|error| Refusal(413, "RequestEntityTooLarge", error.to_string()))?;
     let call = Call { query: query(&parts.uri), headers: parts.headers, body };
+    shared.lock().accesses.insert(access(&parts.method, &target, &call));
     let answer = match (parts.method, &target.name) {
         (Method::GET, None) if call.is("watch") => return follow(&shared, &target, &call),
         (Method::GET, None) => list(&shared, &target, &call),
@@ -208,6 +209,26 @@ fn target(cluster: &Cluster, path: &[&str]) -> Option<Target> {
     };
     let row = kinds::by_path(group, version, plural).filter(|row| cluster.is_served(row))?;
     Some(Target { row, version: version.to_owned(), namespace, name, part })
+}
+
+/// What a request needs the permission for.
+fn access(method: &Method, target: &Target, call: &Call) -> Access {
+    let verb = match (method.as_str(), &target.name) {
+        ("GET", None) if call.is("watch") => "watch",
+        ("GET", None) => "list",
+        ("GET", Some(_)) => "get",
+        ("POST", _) => "create",
+        ("PUT", _) => "update",
+        ("PATCH", _) => "patch",
+        ("DELETE", None) => "deletecollection",
+        _ => "delete",
+    };
+    let selected = call.get("fieldSelector").strip_prefix("metadata.name=").map(str::to_owned);
+    let resource = match target.part {
+        Part::Status => format!("{}/status", target.row.plural),
+        _ => target.row.plural.to_owned(),
+    };
+    Access { verb, group: target.row.group, resource, namespace: target.namespace.clone(), name: target.name.clone().or(selected) }
 }
 
 fn follow(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response, Refusal> {

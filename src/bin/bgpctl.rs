@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::ExitCode;
 
+use kubgp::cli::{ImportFormat, Imported, Offline};
 use kubgp::config::{self, check::LocalHost};
+use kubgp::kube::metallb::legacy::import;
 
 fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -16,8 +18,10 @@ fn main() -> ExitCode {
         }
     };
     let (mut out, mut err) = (BufWriter::new(stdout()), stderr());
-    runtime.block_on(kubgp::cli::run(std::env::args_os().collect(), check_config, &mut out, &mut err)).into()
+    runtime.block_on(kubgp::cli::run(std::env::args_os().collect(), OFFLINE, &mut out, &mut err)).into()
 }
+
+const OFFLINE: Offline = Offline { check: check_config, import: import_file };
 
 /// Which address `router.id: auto` will find is known only where the daemon runs; any stands for it here.
 const SOME_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -28,4 +32,18 @@ fn check_config(file: &Path, color: bool) -> Result<String, String> {
         Ok((plan, _)) => Ok(format!("{}: ok, {} neighbors", file.display(), plan.peers.len())),
         Err(diagnostics) => Err(diagnostics.render(color)),
     }
+}
+
+fn import_file(format: ImportFormat, (name, text): (&str, &str), namespace: &str) -> Result<Imported, String> {
+    let format = match format {
+        ImportFormat::Metallb => import::Format::Metallb,
+        ImportFormat::Konvoy => import::Format::Konvoy,
+    };
+    let imported = import::import(name, text, format, namespace)?;
+    Ok(Imported {
+        is_partial: !imported.is_complete(),
+        remarks: imported.complaints.iter().map(ToString::to_string).collect(),
+        resources: imported.resources,
+        configuration: imported.configuration,
+    })
 }

@@ -147,6 +147,8 @@ pub enum Command {
     },
     /// Check a configuration file; needs no daemon
     CheckConfig { file: PathBuf },
+    /// Print what an old configuration says as custom resources and as kubgp configuration; needs no daemon
+    Import(Import),
     /// Load the configuration file again
     Reload {
         /// Only check and show what would change
@@ -176,6 +178,40 @@ pub enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "What is not taken over stands in comments at the top; exit code 5 if it leaves something unusable")]
+pub struct Import {
+    #[arg(value_enum)]
+    pub format: ImportFormat,
+    /// The file, or `-` for the standard input
+    pub file: PathBuf,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub what: ImportPart,
+    /// Namespace of the custom resources
+    #[arg(short, long, default_value = "metallb-system")]
+    pub namespace: String,
+}
+
+/// What is imported.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ImportFormat {
+    /// MetalLB's configuration before 0.13: the document, its ConfigMap, or Helm values
+    Metallb,
+    /// cluster.yaml of Konvoy, with the addon metallb
+    Konvoy,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum ImportPart {
+    /// Custom resources, for `kubectl apply -f -`
+    Crs,
+    /// Configuration of kubgpd
+    Config,
+    #[default]
+    All,
 }
 
 #[derive(Debug, Subcommand)]

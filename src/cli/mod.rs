@@ -11,6 +11,7 @@ mod change;
 mod detail;
 mod failure;
 mod neighbor;
+mod offline;
 mod output;
 mod show;
 mod tables;
@@ -19,11 +20,12 @@ mod tests;
 mod text;
 mod words;
 
+pub use args::ImportFormat;
 pub use failure::Failure;
+pub use offline::{Imported, Offline};
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 
 use clap::{CommandFactory, Parser};
 use jiff::tz::TimeZone;
@@ -32,12 +34,8 @@ use crate::api::client::Client;
 use args::{Cli, Color, Command, Global, Output};
 use output::{Printer, Style};
 
-/// Checks a configuration file without a daemon: a line on what it holds, or the diagnostics as they should be printed, in
-/// colour if the flag is set.
-pub type CheckConfig = fn(&Path, bool) -> Result<String, String>;
-
 /// Runs one command line and answers its exit code. `out` gets what was asked for, `err` why it failed.
-pub async fn run(args: Vec<OsString>, check: CheckConfig, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> u8 {
+pub async fn run(args: Vec<OsString>, offline: Offline, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -49,7 +47,7 @@ pub async fn run(args: Vec<OsString>, check: CheckConfig, out: &mut (dyn Write +
     };
     let mut sink = std::io::sink();
     let out = if cli.global.quiet { &mut sink } else { out };
-    let outcome = dispatch(&cli, check, out).await;
+    let outcome = dispatch(&cli, offline, out).await;
     // What was found comes before why it was not enough.
     let flushed = out.flush().map_err(Failure::Output);
     let Err(failure) = outcome.and(flushed) else { return 0 };
@@ -68,7 +66,7 @@ pub(crate) struct Context<'a> {
     printer: Printer<'a>,
 }
 
-async fn dispatch(cli: &Cli, check: CheckConfig, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+async fn dispatch(cli: &Cli, offline: Offline, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
     let printer = Printer { out, output: cli.global.output(), style: style(&cli.global) };
     let mut context = Context { client: Client::new(&cli.global.socket), global: &cli.global, printer };
     let can_watch = match &cli.command {
@@ -85,9 +83,10 @@ async fn dispatch(cli: &Cli, check: CheckConfig, out: &mut (dyn Write + Send)) -
         Command::Monitor { what } => show::monitor(&mut context, what).await,
         Command::Healthcheck { require_established } => show::healthcheck(&mut context, require_established).await,
         Command::CheckConfig { file } => {
-            let report = check(file, context.printer.style.color).map_err(Failure::Config)?;
+            let report = (offline.check)(file, context.printer.style.color).map_err(Failure::Config)?;
             Ok(writeln!(context.printer.out, "{report}")?)
         }
+        Command::Import(import) => offline::import(offline, import, &mut context.printer),
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "bgpctl", &mut context.printer.out);
             Ok(())

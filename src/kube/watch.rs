@@ -138,10 +138,13 @@ impl Watch {
     /// Takes in one change and what else is there already, up to the length of the queue.
     fn take_in(&mut self, source: SourceId, change: Change) {
         self.dirty |= self.store.handle(source, change);
+        let mut taken = 1;
         for _ in 0..QUEUE {
             let Ok((source, change)) = self.changes.try_recv() else { break };
             self.dirty |= self.store.handle(source, change);
+            taken += 1;
         }
+        self.counters.count_changes(taken);
         for (kind, objects) in self.store.sizes() {
             self.counters.set_objects(kind, objects);
         }

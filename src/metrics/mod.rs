@@ -7,6 +7,7 @@
 //!
 //! Must never know: business logic, or where the numbers come from.
 
+mod compat;
 mod names;
 mod process;
 mod snapshot;
@@ -15,8 +16,8 @@ mod tests;
 
 pub use process::Process;
 pub use snapshot::{
-    Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications, Peer,
-    PeerFamily, PeerLabel, PeerType, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
+    Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Ipam, IpamPool, Messages,
+    Notifications, Peer, PeerFamily, PeerLabel, PeerType, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup,
 };
 
 use std::collections::BTreeMap;
@@ -65,6 +66,9 @@ impl Collector for Scrape {
         if let Some(cluster) = &self.0.cluster {
             families.cluster(cluster);
         }
+        if let Some(services) = &self.0.services {
+            families.services(services);
+        }
         families.compat(&self.0);
         families.process(&self.0.process);
         families.0.into_values().collect()
@@ -92,6 +96,24 @@ impl Families {
         for ClusterKind { kind, objects, watch_restarts } in &cluster.kinds {
             self.add(&name::K8S_OBJECTS, &[("kind", kind)], *objects as f64);
             self.add(&name::K8S_WATCH_RESTARTS, &[("kind", kind)], *watch_restarts as f64);
+        }
+        if let Some(ipam) = &cluster.allocator {
+            self.ipam(ipam);
+        }
+    }
+
+    fn ipam(&mut self, ipam: &Ipam) {
+        self.add(&name::LEADER, &[], flag(ipam.leads));
+        for IpamPool { name: pool, total, used } in &ipam.pools {
+            for (at, family) in ["ipv4", "ipv6"].into_iter().enumerate().filter(|(at, _)| total[*at] > 0) {
+                let (total, used) = (total[at] as f64, used[at] as f64);
+                for (state, value) in [("total", total), ("used", used), ("free", total - used)] {
+                    self.add(&name::IPAM_ADDRESSES, &[("pool", pool), ("family", family), ("state", state)], value);
+                }
+            }
+        }
+        for (pool, reason, count) in &ipam.failures {
+            self.add(&name::IPAM_FAILURES, &[("pool", pool), ("reason", reason)], *count as f64);
         }
     }
 
@@ -194,21 +216,10 @@ impl Families {
         }
     }
 
-    /// The names that MetalLB's dashboards and alerts use.
-    fn compat(&mut self, snapshot: &Snapshot) {
-        let [up, updates, announced, pending] = match snapshot.compat {
-            Compat::None => return,
-            Compat::Metallb => &name::METALLB,
-            Compat::FrrK8s => &name::FRRK8S,
-        };
-        for peer in &snapshot.peers {
-            let label = peer.label(snapshot.peer_label);
-            let labels = [("peer", label.as_str())];
-            let sum = |counter: fn(&PeerFamily) -> u64| peer.families.iter().map(counter).sum::<u64>() as f64;
-            self.add(up, &labels, flag(peer.state == State::Established));
-            self.add(updates, &labels, peer.sent.update as f64);
-            self.add(announced, &labels, sum(|family| family.advertised));
-            self.add(pending, &labels, sum(|family| family.pending));
+    fn services(&mut self, services: &Services) {
+        self.add(&name::SERVICES_ADVERTISED, &[], services.advertised as f64);
+        for (reason, count) in &services.blocked {
+            self.add(&name::SERVICES_BLOCKED, &[("reason", reason)], *count as f64);
         }
     }
 

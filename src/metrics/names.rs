@@ -9,11 +9,11 @@ pub(super) struct Metric {
     pub kind: MetricType,
 }
 
-const fn gauge(name: &'static str, help: &'static str) -> Metric {
+pub(super) const fn gauge(name: &'static str, help: &'static str) -> Metric {
     Metric { name, help, kind: MetricType::GAUGE }
 }
 
-const fn counter(name: &'static str, help: &'static str) -> Metric {
+pub(super) const fn counter(name: &'static str, help: &'static str) -> Metric {
     Metric { name, help, kind: MetricType::COUNTER }
 }
 
@@ -69,6 +69,11 @@ metrics! {
     K8S_CONNECTED = gauge("kubgp_k8s_connected", "1 while every watch is in contact with the API server.");
     K8S_OBJECTS = gauge("kubgp_k8s_objects", "Objects that are known, by kind.");
     K8S_WATCH_RESTARTS = counter("kubgp_k8s_watch_restarts_total", "Watches and lists that failed or were cut, by kind.");
+    LEADER = gauge("kubgp_leader", "1 while this process gives addresses to Services; others with this role stand by.");
+    IPAM_ADDRESSES = gauge("kubgp_ipam_addresses", "Addresses of pools: all that can be given, those in use, and the rest. A shared one counts once.");
+    IPAM_FAILURES = counter("kubgp_ipam_allocation_failures_total", "Times that a Service got no address, by pool and reason.");
+    SERVICES_ADVERTISED = gauge("kubgp_services_advertised", "Services whose addresses this node announces.");
+    SERVICES_BLOCKED = gauge("kubgp_services_blocked", "Services that this node does not announce, by the first reason.");
     PROCESS_CPU = counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");
     PROCESS_RESIDENT = gauge("process_resident_memory_bytes", "Resident memory size in bytes.");
     PROCESS_VIRTUAL = gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.");
@@ -77,19 +82,3 @@ metrics! {
     PROCESS_THREADS = gauge("process_threads", "Number of OS threads in the process.");
     PROCESS_START_TIME = gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.");
 }
-
-/// Session up, updates, announced and pending prefixes, with MetalLB's types: the last two are gauges despite their names.
-pub(super) const METALLB: [Metric; 4] = [
-    gauge("metallb_bgp_session_up", "BGP session state (1 is up, 0 is down)"),
-    counter("metallb_bgp_updates_total", "Number of BGP UPDATE messages sent"),
-    gauge("metallb_bgp_announced_prefixes_total", "Number of prefixes currently being advertised on the BGP session"),
-    gauge("metallb_bgp_pending_prefixes_total", "Number of prefixes that should be advertised on the BGP session"),
-];
-
-/// The same under the names of frr-k8s.
-pub(super) const FRRK8S: [Metric; 4] = [
-    gauge("frrk8s_bgp_session_up", "BGP session state (1 is up, 0 is down)"),
-    counter("frrk8s_bgp_updates_total", "Number of BGP UPDATE messages sent"),
-    gauge("frrk8s_bgp_announced_prefixes_total", "Number of prefixes currently being advertised on the BGP session"),
-    gauge("frrk8s_bgp_pending_prefixes_total", "Number of prefixes that should be advertised on the BGP session"),
-];

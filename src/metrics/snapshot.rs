@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub fib: Option<Fib>,
     /// `None` when no cluster is followed.
     pub cluster: Option<Cluster>,
+    /// `None` when this process announces no Services.
+    pub services: Option<Services>,
     pub process: Process,
     pub compat: Compat,
     pub peer_label: PeerLabel,
@@ -36,10 +38,46 @@ pub struct Build {
 pub struct Cluster {
     /// Every watch is in contact.
     pub connected: bool,
+    /// What the objects say was put in force at least once.
+    pub config_loaded: bool,
+    /// An object, or all of them together, could not be put in force as it is now.
+    pub config_stale: bool,
+    /// Changes that were taken in.
+    pub updates: u64,
     pub kinds: Vec<ClusterKind>,
+    /// `None` without the role.
+    pub allocator: Option<Ipam>,
 }
 
-/// One kind of objects that is watched.
+/// What the role `allocator` does.
+#[derive(Clone, Debug, Default)]
+pub struct Ipam {
+    pub leads: bool,
+    pub pools: Vec<IpamPool>,
+    /// Pool, reason code, how often.
+    pub failures: Vec<(String, &'static str, u64)>,
+}
+
+/// A pool; IPv4 and IPv6.
+#[derive(Clone, Debug)]
+pub struct IpamPool {
+    pub name: String,
+    pub total: [u128; 2],
+    pub used: [u64; 2],
+}
+
+/// Services of a node that announces their addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Services {
+    /// Our Node.
+    pub node: String,
+    /// `namespace/name` and address of what is announced.
+    pub announced: Vec<(String, String)>,
+    pub advertised: u64,
+    /// How many Services are not announced, by the first reason.
+    pub blocked: Vec<(&'static str, u64)>,
+}
+
 #[derive(Clone, Debug)]
 pub struct ClusterKind {
     pub kind: &'static str,
@@ -200,6 +238,10 @@ pub struct Messages {
 }
 
 impl Messages {
+    pub(super) const fn total(&self) -> u64 {
+        self.open + self.update + self.notification + self.keepalive + self.route_refresh
+    }
+
     pub(super) const fn by_type(&self) -> [(&'static str, u64); 5] {
         [
             ("open", self.open),

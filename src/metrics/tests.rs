@@ -48,8 +48,23 @@ fn snapshot() -> Snapshot {
             resyncs: vec![("overrun", 1)],
             sync_seconds: None,
         }),
-        cluster: Some(Cluster { connected: true, kinds: vec![ClusterKind { kind: "Node", objects: 3, watch_restarts: 2 }] }),
         process: Process { cpu_seconds: Some(1.5), ..Process::default() },
+        ..followed()
+    }
+}
+
+/// What comes from the objects of a cluster.
+fn followed() -> Snapshot {
+    let announced = vec![("shop/web".into(), "203.0.113.5".into())];
+    let ipam = Ipam {
+        leads: true,
+        pools: vec![IpamPool { name: "public".into(), total: [256, 0], used: [3, 0] }],
+        failures: vec![("public".into(), "poolExhausted", 4)],
+    };
+    let kinds = vec![ClusterKind { kind: "Node", objects: 3, watch_restarts: 2 }];
+    Snapshot {
+        cluster: Some(Cluster { connected: true, config_loaded: true, updates: 9, kinds, allocator: Some(ipam), ..Cluster::default() }),
+        services: Some(Services { node: "n1".into(), announced, advertised: 1, blocked: vec![("noEndpoints", 2)] }),
         ..Snapshot::default()
     }
 }
@@ -89,7 +104,16 @@ fn foreign_names_only_on_request_and_with_the_wanted_peer_label() {
     assert!(text.contains("# TYPE metallb_bgp_updates_total counter\n"));
     let text = render(Snapshot { compat: Compat::FrrK8s, ..snapshot() }).unwrap();
     assert!(text.contains("frrk8s_bgp_pending_prefixes_total{peer=\"10.0.0.1\"} 6\n"));
-    assert!(!text.contains("metallb_"));
+    assert!(text.contains("frrk8s_bgp_received_prefixes_total{peer=\"10.0.0.1\",vrf=\"default\"} 5\n"));
+    assert!(!text.contains("metallb_bgp"));
+}
+
+/// Every name of MetalLB with its labels and type.
+#[test]
+fn metallb_has_its_names_labels_and_types() {
+    let text = render(Snapshot { compat: Compat::Metallb, ..snapshot() }).unwrap();
+    let theirs: Vec<&str> = text.lines().filter(|l| l.contains("metallb_") && !l.contains("fd00::11") && !l.contains("# HELP")).collect();
+    insta::assert_snapshot!(theirs.join("\n"));
 }
 
 /// Counters end in `_total` and gauges do not, in our own name space.

@@ -52,6 +52,15 @@ impl State {
         Vec::new()
     }
 
+    /// Changes of objects that were taken in since the start.
+    pub fn changes(&self) -> u64 {
+        #[cfg(feature = "kube")]
+        if let Some(counters) = &self.counters {
+            return counters.changes();
+        }
+        0
+    }
+
     /// For people: one line on how it stands.
     pub fn message(&self) -> String {
         match (&self.reason, self.is_in_force) {

@@ -1,5 +1,6 @@
 //! What `/metrics` shows, taken in one look at the shards and one at the tables.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::Daemon;
@@ -13,10 +14,11 @@ use crate::config::file::{Compat as CompatWord, PeerLabel as LabelWord};
 use crate::fib;
 use crate::metrics::{
     self, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications,
-    Peer, PeerFamily, PeerLabel, PeerType, Process, RibFamily, Snapshot, State, UpdateErrors, UpdateGroup,
+    Peer, PeerFamily, PeerLabel, PeerType, Process, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup,
 };
 use crate::net::PeerSnapshot;
-use crate::operator;
+use crate::operator::metallb::status as vip_metrics;
+use crate::operator::{self, Vips};
 use crate::policy::PeerKind;
 use crate::rib::PeerId;
 use crate::session::{Counters, DownClass, NotificationKey, State as SessionState};
@@ -42,7 +44,9 @@ pub(super) async fn text(daemon: &Daemon) -> Result<String, Problem> {
     };
     snapshot.peers = peers.iter().map(|p| peer(p, &running.plan, &facts, &clock)).collect();
     snapshot.fib = speaker.fib().map(|kernel| kernel_routes(&kernel.counters()));
-    snapshot.cluster = cluster(&daemon.cluster().state());
+    let followed = daemon.cluster().state();
+    snapshot.cluster = cluster(&followed, running.last_failure.is_some());
+    snapshot.services = followed.vips.as_deref().map(services);
     snapshot.process = Process::read();
     snapshot.compat = match running.plan.metrics.compat {
         CompatWord::Metallb => Compat::Metallb,
@@ -56,9 +60,34 @@ pub(super) async fn text(daemon: &Daemon) -> Result<String, Problem> {
     metrics::render(snapshot).map_err(|e| Problem::failed(e.to_string()))
 }
 
-fn cluster(state: &operator::State) -> Option<Cluster> {
+fn cluster(state: &operator::State, is_refused: bool) -> Option<Cluster> {
     let kind = |f: operator::Figures| ClusterKind { kind: f.kind, objects: f.objects, watch_restarts: f.restarts };
-    state.is_enabled.then(|| Cluster { connected: state.is_connected, kinds: state.figures().into_iter().map(kind).collect() })
+    state.is_enabled.then(|| Cluster {
+        connected: state.is_connected,
+        config_loaded: state.is_in_force,
+        config_stale: is_refused || state.vips.as_ref().is_some_and(|vips| vips.config.is_stale()),
+        updates: state.changes(),
+        kinds: state.figures().into_iter().map(kind).collect(),
+        allocator: None,
+    })
+}
+
+fn services(vips: &Vips) -> Services {
+    let of_objects = vip_metrics::Metrics::collect(Some(&vips.config), None, Some(&vips.announcer));
+    let mut services = Services {
+        node: vips.announcer.node().name.clone(),
+        announced: of_objects.announced.iter().map(|a| (a.service.to_string(), a.ip.to_string())).collect(),
+        ..Services::default()
+    };
+    let mut blocked: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for (_, _, reason) in vips.announcer.services() {
+        match reason {
+            None => services.advertised += 1,
+            Some(reason) => *blocked.entry(reason.code()).or_default() += 1,
+        }
+    }
+    services.blocked = blocked.into_iter().collect();
+    services
 }
 
 fn unix(time: SystemTime) -> f64 {

@@ -6,6 +6,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+#[cfg(test)]
+use schemars::JsonSchema;
+#[cfg(test)]
+mod tests;
+
 /// The API group of MetalLB.
 pub const GROUP: &str = "metallb.io";
 
@@ -25,11 +30,13 @@ macro_rules! kind {
     };
 }
 
-/// Defines a spec: camelCase, everything optional, absent or empty keys not printed.
+/// Defines a spec: camelCase, everything optional, absent or empty keys not printed. Limits of values are for the schema of the custom
+/// resource definition only; what an API server lets through is checked again.
 macro_rules! spec {
     ($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
         #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+        #[cfg_attr(test, derive(JsonSchema))]
+        $(#[$doc])*
         #[serde(rename_all = "camelCase", default)]
         pub struct $name {
             $($(#[$field_doc])*
@@ -47,9 +54,12 @@ kind! {
 }
 
 spec! {
+    #[cfg_attr(test, schemars(extend("required" = ["addresses"])))]
     pub struct IPAddressPoolSpec {
         /// CIDRs and `first-last`.
+        #[cfg_attr(test, schemars(length(min = 1)))]
         addresses: Vec<String>,
+        #[cfg_attr(test, schemars(extend("x-default" = true)))]
         auto_assign: Option<bool>,
         #[serde(rename = "avoidBuggyIPs")]
         avoid_buggy_ips: bool,
@@ -77,9 +87,11 @@ spec! {
 }
 
 spec! {
+    #[cfg_attr(test, schemars(extend("required" = ["key", "operator"])))]
     pub struct Requirement {
         key: String,
         /// `In`, `NotIn`, `Exists`, `DoesNotExist`.
+        #[cfg_attr(test, schemars(extend("enum" = ["In", "NotIn", "Exists", "DoesNotExist"])))]
         operator: String,
         values: Vec<String>,
     }
@@ -91,22 +103,29 @@ kind! {
 }
 
 spec! {
+    #[cfg_attr(test, schemars(extend("required" = ["myASN"])))]
+    #[cfg_attr(test, schemars(extend("x-kubernetes-validations" = PEER_RULES)))]
     pub struct BGPPeerSpec {
+        #[cfg_attr(test, schemars(range(min = 1)))]
         #[serde(rename = "myASN")]
         my_asn: u32,
         #[serde(rename = "peerASN")]
         peer_asn: u32,
         /// `internal` or `external`.
+        #[cfg_attr(test, schemars(extend("enum" = ["internal", "external"])))]
         #[serde(rename = "dynamicASN")]
         dynamic_asn: String,
+        #[cfg_attr(test, schemars(range(min = 1)))]
         #[serde(rename = "localASN")]
         local_asn: Option<u32>,
         peer_address: String,
         interface: String,
         source_address: String,
+        #[cfg_attr(test, schemars(range(min = 1, max = 65535), extend("x-default" = 179)))]
         peer_port: Option<u32>,
         hold_time: Option<String>,
         keepalive_time: Option<String>,
+        #[cfg_attr(test, schemars(extend("x-kubernetes-validations" = CONNECT_RULES)))]
         connect_time: Option<String>,
         #[serde(rename = "routerID")]
         router_id: String,
@@ -136,8 +155,11 @@ kind! {
 }
 
 spec! {
+    #[cfg_attr(test, schemars(extend("x-kubernetes-validations" = ADVERTISEMENT_RULES)))]
     pub struct BGPAdvertisementSpec {
+        #[cfg_attr(test, schemars(range(min = 1, max = 32), extend("x-default" = 32)))]
         aggregation_length: Option<i32>,
+        #[cfg_attr(test, schemars(range(min = 1, max = 128), extend("x-default" = 128)))]
         aggregation_length_v6: Option<i32>,
         /// 0 is unset.
         local_pref: u32,
@@ -157,14 +179,19 @@ kind! {
 spec! {
     pub struct BFDProfileSpec {
         /// Milliseconds.
+        #[cfg_attr(test, schemars(range(min = 10, max = 60000)))]
         receive_interval: Option<u32>,
         /// Milliseconds.
+        #[cfg_attr(test, schemars(range(min = 10, max = 60000)))]
         transmit_interval: Option<u32>,
+        #[cfg_attr(test, schemars(range(min = 2, max = 255)))]
         detect_multiplier: Option<u32>,
         /// Milliseconds.
+        #[cfg_attr(test, schemars(range(min = 10, max = 60000)))]
         echo_interval: Option<u32>,
         echo_mode: bool,
         passive_mode: bool,
+        #[cfg_attr(test, schemars(range(min = 1, max = 254)))]
         minimum_ttl: Option<u32>,
     }
 }
@@ -199,8 +226,22 @@ spec! {
         ip_address_pool_selectors: Vec<LabelSelector>,
         node_selectors: Vec<LabelSelector>,
         interfaces: Vec<String>,
+        service_selectors: Vec<LabelSelector>,
+        preferred_node_selectors: Vec<PreferredNodes>,
     }
 }
+
+spec! {
+    /// Nodes that should rather announce than others.
+    pub struct PreferredNodes {
+        #[cfg_attr(test, schemars(range(min = 1, max = 100)))]
+        weight: i32,
+        preference: LabelSelector,
+    }
+}
+
+#[cfg(test)]
+use tests::{ADVERTISEMENT_RULES, CONNECT_RULES, PEER_RULES};
 
 const V1BETA1: ApiVersion = ApiVersion { group: GROUP, version: "v1beta1" };
 const V1BETA2: ApiVersion = ApiVersion { group: GROUP, version: "v1beta2" };

@@ -282,7 +282,8 @@ fn any_tag(names: Vec<String>) -> file::Match {
     file::Match { tags: Some(any(names)), ..file::Match::default() }
 }
 
-fn reject() -> Rule {
+/// Rejects every route.
+pub(super) fn reject() -> Rule {
     Rule { r#match: None, set: None, action: Some(file::RuleAction::Reject) }
 }
 

@@ -12,8 +12,12 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+#[cfg(test)]
+use schemars::JsonSchema;
+
 /// The content of one ServiceBGPStatus object.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceBgpStatus {
     pub node: String,
@@ -48,6 +52,7 @@ pub enum Component {
 
 /// The status of a ConfigurationState object; the writer adds the time of the last transition.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigurationState {
     /// `Valid`, `Invalid`, or `Unknown` before anything was read.
@@ -55,10 +60,12 @@ pub struct ConfigurationState {
     /// One error a line.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub error_summary: String,
+    #[cfg_attr(test, schemars(with = "Vec<ConfigurationCondition>"))]
     pub conditions: [ConfigurationCondition; 1],
 }
 
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 pub struct ConfigurationCondition {
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -92,6 +99,7 @@ impl ConfigurationState {
 
 /// The status of an IPAddressPool; numbers end at `i64::MAX`.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PoolStatus {
     #[serde(rename = "assignedIPv4")]

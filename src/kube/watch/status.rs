@@ -26,9 +26,12 @@ impl Status {
     }
 }
 
-/// Figures per kind, read on scrape.
+/// Figures, read on scrape.
 #[derive(Debug)]
-pub struct Counters(BTreeMap<&'static str, KindCounters>);
+pub struct Counters {
+    kinds: BTreeMap<&'static str, KindCounters>,
+    changes: AtomicU64,
+}
 
 #[derive(Debug, Default)]
 pub struct KindCounters {
@@ -38,22 +41,31 @@ pub struct KindCounters {
 
 impl Counters {
     pub(super) fn new(kinds: impl Iterator<Item = &'static str>) -> Self {
-        Self(kinds.map(|kind| (kind, KindCounters::default())).collect())
+        Self { kinds: kinds.map(|kind| (kind, KindCounters::default())).collect(), changes: AtomicU64::new(0) }
     }
 
     /// In the order of kinds.
     pub fn kinds(&self) -> impl Iterator<Item = (&'static str, &KindCounters)> {
-        self.0.iter().map(|(kind, counters)| (*kind, counters))
+        self.kinds.iter().map(|(kind, counters)| (*kind, counters))
+    }
+
+    /// Changes that the store took in, of all kinds.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_changes(&self, count: u64) {
+        self.changes.fetch_add(count, Ordering::Relaxed);
     }
 
     pub(super) fn count_restart(&self, kind: &str) {
-        if let Some(counters) = self.0.get(kind) {
+        if let Some(counters) = self.kinds.get(kind) {
             counters.restarts.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     pub(super) fn set_objects(&self, kind: &str, objects: usize) {
-        if let Some(counters) = self.0.get(kind) {
+        if let Some(counters) = self.kinds.get(kind) {
             counters.objects.store(objects as u64, Ordering::Relaxed);
         }
     }

@@ -3,14 +3,13 @@
 use super::{Document, read_document};
 use crate::config::file::{self, File};
 use crate::config::plan::Secret;
-use crate::kube::metallb::check::{Item, Specs};
-use crate::kube::metallb::complaint::{Complaint, ObjectRef, Report, Severity};
+use crate::kube::metallb::complaint::{Complaint, Fault, ObjectRef, Report, Severity, Source};
 use crate::kube::metallb::model::Config;
-use crate::kube::metallb::objects::{BGPAdvertisementSpec, CommunitySpec, IPAddressPoolSpec, L2AdvertisementSpec, Unknown};
+use crate::kube::metallb::objects::{CommunitySpec, L2AdvertisementSpec, Unknown};
 use crate::kube::metallb::peers;
 use crate::kube::objects::Key;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -19,59 +18,119 @@ use std::fmt::Write;
 pub struct Imported {
     /// Manifests that `kubectl apply -f` takes; one document each.
     pub resources: String,
-    /// The file for a node without Kubernetes objects.
+    /// The file that has the same sessions without those resources.
     pub configuration: String,
     /// What could not be taken over, and what to know about the rest.
     pub complaints: Vec<Complaint>,
 }
 
-/// Finds the MetalLB documents in a file and translates them. The file may be the document itself, a ConfigMap manifest, Helm values
-/// with `configInline`, or a Konvoy `cluster.yaml` whose MetalLB addon has them; several YAML documents are fine. Manifests are made
-/// for `namespace`. Fails when no document is found.
-pub fn import(file_name: &str, text: &str, namespace: &str) -> Result<Imported, String> {
+/// Where the documents are looked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Format {
+    /// The document itself, a ConfigMap manifest, or Helm values with `configInline`.
+    Metallb,
+    /// A Konvoy `cluster.yaml`, whose MetalLB addon has them.
+    Konvoy,
+}
+
+/// Finds the MetalLB documents in a file and translates them; several YAML documents are fine. What lies around them is listed as not
+/// taken over. Manifests are made for `namespace`. Fails when no document is found.
+pub fn import(file_name: &str, text: &str, format: Format, namespace: &str) -> Result<Imported, String> {
     let parsed: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| format!("{file_name} is not YAML: {error}"))?;
-    let mut found = Vec::new();
-    parsed.iter().for_each(|value| find(value, 0, &mut found));
-    if found.is_empty() {
+    if format == Format::Konvoy && !parsed.iter().any(|value| value["kind"] == CLUSTER) {
+        return Err(format!("{file_name} has no {CLUSTER} of Konvoy; other files are for `import metallb`"));
+    }
+    let mut search = Search::default();
+    for (i, value) in parsed.iter().enumerate().filter(|(_, value)| !value.is_null()) {
+        if !search.look(value, "", 0) {
+            let kind = value["kind"].as_str().map(|kind| format!(" ({kind})")).unwrap_or_default();
+            search.passed.push(format!("document {}{kind}", i + 1));
+        }
+    }
+    if search.found.is_empty() {
         let kinds = "a document with peers or address-pools, a ConfigMap, or values with configInline";
         return Err(format!("{file_name} has no MetalLB configuration; expected {kinds}"));
     }
     let mut report = Report::default();
     let object = ObjectRef::new("File", Key::new("", file_name));
     let mut document = Document::default();
-    for value in &found {
+    for value in &search.found {
         let Document { specs, layer2 } = read_document(&object, value, &mut report);
         document.specs.append(specs);
         document.layer2.extend(layer2);
     }
+    for path in search.passed {
+        let what = ("is not taken over: it is not MetalLB's configuration".to_owned(), "nothing to do for the addresses of Services");
+        report.warn(&Source { object: object.clone(), path }, "", Fault::Unsupported, what);
+    }
     rename(&mut document);
     let config = Config::check(&document.specs, &Config::default(), &mut report);
     let resources = resources(&document, namespace);
-    let configuration = configuration(&document.specs, &config);
+    let configuration = configuration(&config, namespace, &mut report);
     Ok(Imported { resources, configuration, complaints: report.0 })
 }
 
-/// Documents may be texts within documents, since values and ConfigMaps hold them so.
-fn find(value: &Value, depth: usize, found: &mut Vec<Value>) {
-    if depth > DEEPEST {
-        return;
-    }
-    match value {
-        Value::Object(map) if DOCUMENT_KEYS.iter().any(|key| map.contains_key(*key)) => found.push(value.clone()),
-        Value::Object(map) => map.values().for_each(|inner| find(inner, depth + 1, found)),
-        Value::Array(list) => list.iter().for_each(|inner| find(inner, depth + 1, found)),
-        Value::String(text) if DOCUMENT_KEYS.iter().any(|key| text.contains(key)) => {
-            if let Ok(inner) = serde_saphyr::from_str::<Value>(text) {
-                find(&inner, depth + 1, found);
-            }
+/// The way through a file to the documents in it.
+#[derive(Default)]
+struct Search {
+    found: Vec<Value>,
+    /// Paths of what lies beside them.
+    passed: Vec<String>,
+}
+
+impl Search {
+    /// Whether there is a document in `value`. Documents may be texts within documents, since values and ConfigMaps hold them so.
+    fn look(&mut self, value: &Value, path: &str, depth: usize) -> bool {
+        if depth > DEEPEST {
+            return false;
         }
-        _ => {}
+        match value {
+            Value::Object(map) if DOCUMENT_KEYS.iter().any(|key| map.contains_key(*key)) => {
+                self.found.push(value.clone());
+                true
+            }
+            Value::Object(map) => {
+                let of = |key: &String| if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let inner = map.iter().filter(|(key, value)| !is_wrapping(key, value)).map(|(key, inner)| (of(key), inner));
+                self.look_within(inner.collect(), depth)
+            }
+            Value::Array(list) => {
+                let of = |(i, inner): (usize, &'_ Value)| format!("{path}[{i}]{}", named(inner.as_object()));
+                self.look_within(list.iter().enumerate().map(|(i, inner)| (of((i, inner)), inner)).collect(), depth)
+            }
+            Value::String(text) if DOCUMENT_KEYS.iter().any(|key| text.contains(key)) => {
+                serde_saphyr::from_str::<Value>(text).is_ok_and(|inner| self.look(&inner, path, depth + 1))
+            }
+            _ => false,
+        }
     }
+
+    /// What has nothing is listed where something beside it has.
+    fn look_within(&mut self, all: Vec<(String, &Value)>, depth: usize) -> bool {
+        let (with, without): (Vec<_>, Vec<_>) = all.into_iter().partition(|(path, inner)| self.look(inner, path, depth + 1));
+        if !with.is_empty() {
+            self.passed.extend(without.into_iter().map(|(path, _)| path));
+        }
+        !with.is_empty()
+    }
+}
+
+/// Keys that say what a mapping is, and nothing that could be taken over.
+fn is_wrapping(key: &str, value: &Value) -> bool {
+    matches!(key, "apiVersion" | "kind" | "metadata" | "name") || (key == "enabled" && *value == Value::Bool(true))
+}
+
+/// ` (dashboard)` behind the path of an entry with a name.
+fn named(entry: Option<&Map<String, Value>>) -> String {
+    let name = entry.and_then(|map| map.get("name")?.as_str());
+    name.map(|name| format!(" ({name})")).unwrap_or_default()
 }
 
 /// What tells a document of MetalLB from any other mapping.
 const DOCUMENT_KEYS: [&str; 2] = ["address-pools", "peer-address"];
 const DEEPEST: usize = 16;
+/// The kind in a Konvoy `cluster.yaml` that has the addons.
+const CLUSTER: &str = "ClusterConfiguration";
 
 /// Gives every entry a name that the API accepts; advertisements follow their pools.
 fn rename(document: &mut Document) {
@@ -160,81 +219,48 @@ fn yaml<T: Serialize>(value: &T) -> String {
     if text.ends_with('\n') { text } else { text + "\n" }
 }
 
-/// The same without objects: neighbors, pools and what is announced of them.
-fn configuration(specs: &Specs, config: &Config) -> String {
+/// The same sessions without objects. Addresses of Services need the objects, so that pools are only told about.
+fn configuration(config: &Config, namespace: &str, report: &mut Report) -> String {
     let mut text = String::new();
+    note(&mut text, "The sessions, for a daemon that follows no cluster. One that follows the custom resources needs this instead:");
+    note(&mut text, &format!("  kubernetes: {{ enabled: true, namespace: {namespace}, roles: [vip, allocator] }}"));
+    for pool in config.pools.values() {
+        note(&mut text, &format!("The addresses of pool {} are given to Services by the role allocator only.", pool.name));
+    }
     let mut neighbors = Vec::new();
     for peer in config.peers.values() {
         let mut neighbor = peers::neighbor(peer);
         if peer.password.as_ref().map(Secret::expose).is_some() {
             let path = format!("/etc/kubgp/{}.key", peer.name);
-            note(&mut text, &format!("write the password of {} into {path}, readable by kubgpd only", peer.name));
+            note(&mut text, &format!("Write the password of {} into {path}, readable by kubgpd only.", peer.name));
             neighbor.password = Some(file::Password { file: Some(path.into()), ..file::Password::default() });
         }
         if !peer.nodes.is_empty() {
-            note(&mut text, &format!("{} is for some nodes only (node-selectors): leave it out on the others", peer.name));
+            note(&mut text, &format!("{} is for some nodes only (node-selectors): leave it out on the others.", peer.name));
         }
+        if peer.bfd_profile.is_some() {
+            let what = ("BFD is not available; the session runs without".to_owned(), "rely on the hold time, or remove bfd-profile");
+            report.warn(&peer.source, "bfdProfile", Fault::Unsupported, what);
+        }
+        neighbor.import = Some(file::List(vec![NOTHING.to_owned()]));
         neighbors.push(neighbor);
     }
-    let profiles = config.bfd_profiles.values().map(|profile| (profile.name.clone(), peers::bfd_profile(profile)));
-    let profiles: BTreeMap<_, _> = profiles.collect();
-    let pools = specs.pools.iter().filter(|pool| config.pools.contains_key(&pool.name));
-    let advertise = specs.advertisements.iter().filter(|a| config.advertisements.contains_key(&a.name));
     let file = File {
         api_version: Some("kubgp.io/v1".to_owned()),
         router: peers::router(config.peers.values().map(AsRef::as_ref)),
-        neighbors: Some(neighbors),
-        bfd: Some(file::Bfd { profiles: Some(profiles) }).filter(|_| !config.bfd_profiles.is_empty()),
-        vips: Some(file::Vips {
-            pools: Some(pools.map(pool_entry).collect()),
-            advertise: Some(advertise.map(|a| advertise_entry(a, config)).collect()),
-            services: None,
-        }),
+        policies: Some(BTreeMap::from([(NOTHING.to_owned(), vec![peers::reject()])])).filter(|_| !neighbors.is_empty()),
+        neighbors: Some(neighbors).filter(|all| !all.is_empty()),
         ..File::default()
     };
     text + &yaml(&file)
 }
 
+/// The policy of peers that only listen to us.
+const NOTHING: &str = "nothing";
+
 fn note(text: &mut String, what: &str) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "# {what}");
-}
-
-fn pool_entry(item: &Item<IPAddressPoolSpec>) -> Value {
-    let mut entry = json!({ "name": item.name, "addresses": item.spec.addresses });
-    if item.spec.auto_assign == Some(false) {
-        entry["autoAssign"] = false.into();
-    }
-    if item.spec.avoid_buggy_ips {
-        entry["avoidBuggyIPs"] = true.into();
-    }
-    entry
-}
-
-/// Aliases are resolved: the file knows communities only.
-fn advertise_entry(item: &Item<BGPAdvertisementSpec>, config: &Config) -> Value {
-    let mut entry = json!({ "pools": item.spec.ip_address_pools });
-    let Some(advertisement) = config.advertisements.get(&item.name) else { return entry };
-    let (standard, large) = peers::split(&advertisement.communities);
-    let mut aggregate = serde_json::Map::new();
-    if advertisement.aggregation < 32 {
-        aggregate.insert("ipv4".to_owned(), advertisement.aggregation.into());
-    }
-    if advertisement.aggregation_v6 < 128 {
-        aggregate.insert("ipv6".to_owned(), advertisement.aggregation_v6.into());
-    }
-    if !aggregate.is_empty() {
-        entry["aggregate"] = aggregate.into();
-    }
-    if let Some(value) = advertisement.local_pref {
-        entry["localPref"] = value.into();
-    }
-    for (key, list) in [("communities", standard), ("largeCommunities", large)] {
-        if !list.is_empty() {
-            entry[key] = list.into();
-        }
-    }
-    entry
 }
 
 impl Imported {

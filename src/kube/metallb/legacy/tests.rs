@@ -1,7 +1,8 @@
 //! The ConfigMap, and what an import prints.
 
-use super::import::import;
+use super::import::{Format, import};
 use super::*;
+use crate::config::LocalHost;
 use crate::kube::metallb::check::Objects;
 use crate::kube::metallb::complaint::Severity;
 use crate::kube::metallb::model::{Config, RemoteAs};
@@ -54,6 +55,9 @@ spec:
 ";
 
 const CONFIGURATION: &str = "\
+# The sessions, for a daemon that follows no cluster. One that follows the custom resources needs this instead:
+#   kubernetes: { enabled: true, namespace: metallb-system, roles: [vip, allocator] }
+# The addresses of pool my-ip-space are given to Services by the role allocator only.
 apiVersion: kubgp.io/v1
 router:
   asn: 64500
@@ -65,14 +69,11 @@ neighbors:
   localAsn: 64500
   holdTime: 90s
   keepaliveTime: 30s
-vips:
-  pools:
-  - addresses:
-    - 172.40.100.0/24
-    name: my-ip-space
-  advertise:
-  - pools:
-    - my-ip-space
+  import:
+  - nothing
+policies:
+  nothing:
+  - action: reject
 ";
 
 fn config_map(text: &str) -> Arc<ConfigMap> {
@@ -201,15 +202,60 @@ fn an_import_prints_resources_and_configuration_that_say_the_same() {
     let map = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: config }}\ndata:\n  config: |\n{}", {
         SEED.lines().map(|line| format!("    {line}\n")).collect::<String>()
     });
-    let expected = import("config.yaml", SEED, "metallb-system").unwrap();
+    let expected = import("config.yaml", SEED, Format::Metallb, "metallb-system").unwrap();
     assert_eq!(expected.complaints, []);
-    for text in [konvoy, map] {
-        let imported = import("config.yaml", &text, "metallb-system").unwrap();
+    for (format, text) in [(Format::Konvoy, konvoy), (Format::Metallb, map)] {
+        let imported = import("config.yaml", &text, format, "metallb-system").unwrap();
         assert_eq!((imported.resources, imported.configuration), (expected.resources.clone(), expected.configuration.clone()));
     }
     assert_eq!(expected.resources, RESOURCES);
     assert_eq!(expected.configuration, CONFIGURATION);
-    assert!(import("x.yaml", "a: 1", "metallb-system").is_err());
+    assert!(import("x.yaml", "a: 1", Format::Metallb, "metallb-system").is_err());
+    assert!(import("config.yaml", SEED, Format::Konvoy, "metallb-system").is_err(), "that is no cluster.yaml");
+}
+
+#[test]
+fn what_an_import_passes_over_is_listed() {
+    let indented: String = SEED.lines().map(|line| format!("          {line}\n")).collect();
+    let text = format!(
+        "kind: ClusterProvisioner\nspec: {{}}\n---\nkind: ClusterConfiguration\nspec:\n  kubernetes: {{}}\n  addons:\n  - addonsList:\n    \
+         - {{ name: dashboard, enabled: true }}\n    - name: metallb\n      enabled: false\n      values: |-\n        controller: {{}}\n        \
+         configInline:\n{indented}"
+    );
+    let imported = import("cluster.yaml", &text, Format::Konvoy, "metallb-system").unwrap();
+    let paths: Vec<&str> = imported.complaints.iter().map(|c| c.path.as_str()).collect();
+    let addons = "spec.addons[0].addonsList";
+    let metallb = format!("{addons}[1] (metallb)");
+    let expected = [
+        "document 1 (ClusterProvisioner)".to_owned(),
+        format!("{metallb}.values.controller"),
+        format!("{metallb}.enabled"),
+        format!("{addons}[0] (dashboard)"),
+        "spec.kubernetes".to_owned(),
+    ];
+    assert_eq!(paths, expected);
+    assert!(imported.is_complete() && imported.resources == RESOURCES);
+}
+
+#[test]
+fn printed_configuration_is_good() {
+    let text = "\
+peers:
+- { my-asn: 64500, peer-asn: 64501, peer-address: 10.0.0.1, hold-time: 9s, router-id: 10.0.0.9, bfd-profile: fast, ebgp-multihop: true }
+- { my-asn: 64500, peer-asn: 64500, peer-address: 10.0.0.2, peer-port: 1179, node-selectors: [{ match-labels: { rack: a } }] }
+address-pools:
+- { name: p, protocol: bgp, addresses: [10.1.0.0/24] }
+bfd-profiles:
+- { name: fast, receive-interval: 50 }
+";
+    for text in [SEED, text] {
+        let imported = import("config.yaml", text, Format::Metallb, "metallb-system").unwrap();
+        assert!(imported.is_complete(), "{:?}", imported.complaints);
+        let host = LocalHost { first_ipv4: Some([10, 9, 9, 9].into()) };
+        let plan = crate::config::load_text("kubgp.yaml", &imported.configuration, &[], &host);
+        let plan = plan.unwrap_or_else(|e| panic!("{}", e.render(false)));
+        assert_eq!(plan.peers.len(), text.matches("peer-address").count());
+    }
 }
 
 #[test]
@@ -225,7 +271,7 @@ address-pools:
 bfd-profiles:
 - { name: Fast_1, receive-interval: 50 }
 ";
-    let imported = import("c", text, "metallb-system").unwrap();
+    let imported = import("c", text, Format::Metallb, "metallb-system").unwrap();
     let mut objects = Objects::default();
     for manifest in serde_saphyr::from_multiple::<Value>(&imported.resources).unwrap() {
         match manifest["kind"].as_str().unwrap() {
@@ -243,5 +289,5 @@ bfd-profiles:
     assert_eq!((old.timers, &old.nodes, &old.password, old.ebgp_multihop), (new.timers, &new.nodes, &new.password, new.ebgp_multihop));
     assert_eq!(config.pools.keys().collect::<Vec<_>>(), ["l2", "my-pool"]);
     assert_eq!(config.advertisements["bgpadvertisement1"].communities.len(), 1);
-    assert!(imported.configuration.contains("# write the password of peer1 into /etc/kubgp/peer1.key"), "{}", imported.configuration);
+    assert!(imported.configuration.contains("# Write the password of peer1 into /etc/kubgp/peer1.key"), "{}", imported.configuration);
 }
