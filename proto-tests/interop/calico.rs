@@ -173,8 +173,10 @@ fn from_the_mesh_to_a_reflector_without_a_lost_packet() {
     let kernel = "protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; }\n";
     let setup = Setup { global: format!("{kernel}{}{}", mesh(2), mesh(4)), ..Setup::new(bird_host, 64512).networks(&[&block(BIRD)]) };
     let bird = Peer::start(Kind::Bird, bird_host, setup);
-    let reaches =
-        |from: &Host, to: u8| from.run(&format!("ip route get {} from {}", pod(to), pod(from.number))).contains(&format!("via {}", v4(to)));
+    let reaches = |from: &Host, to: u8| {
+        let route = from.query(&["ip", "route", "get", &pod(to), "from", &pod(from.number)]);
+        route.contains(&format!("via {}", v4(to)))
+    };
     let pairs = [(node, 4), (other, 2), (node, BIRD), (bird_host, 4)];
     pairs.iter().for_each(|(from, to)| eventually(PATIENCE, "the mesh is complete", || reaches(from, *to)));
     let streams = pairs.map(|(from, to)| stream(from, to));
