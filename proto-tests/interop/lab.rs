@@ -64,6 +64,21 @@ impl Lab {
         other.run(&format!("ip link set {name} up"));
     }
 
+    /// A link from a host to where the test itself runs; our address on it.
+    pub fn uplink(&self, host: &Host) -> std::net::Ipv4Addr {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed) as u8;
+        let (name, [high, low]) = (format!("kb{}-{count}", std::process::id()), (std::process::id() as u16).to_be_bytes());
+        // Of the range for tests of devices (RFC 2544), so that runs at the same time do not meet.
+        let network = [198, 18 + (high & 1), low, count.wrapping_mul(4)];
+        let [a, b, c, d] = network;
+        run(&format!("ip link add {name} type veth peer name outside netns {}", host.namespace));
+        run(&format!("ip address add {a}.{b}.{c}.{}/30 dev {name}", d + 1));
+        run(&format!("ip link set {name} up"));
+        host.address("outside", &format!("{a}.{b}.{c}.{}/30", d + 2));
+        std::net::Ipv4Addr::new(a, b, c, d + 1)
+    }
+
     fn namespace(&self, name: &str) -> String {
         let namespace = format!("{}-{name}", self.prefix);
         run(&format!("ip netns add {namespace}"));

@@ -15,6 +15,8 @@ mod lab;
 mod peers;
 mod restarts;
 mod routes;
+#[cfg(feature = "kube")]
+mod services;
 mod sessions;
 mod us;
 

@@ -158,3 +158,127 @@ fn lists(speaker: &Daemon) {
     let nobody = advertisements.iter().find(|row| row["name"] == "nobody").unwrap();
     assert!(nobody["problems"][0].as_str().unwrap().contains("no usable peer `gone`"), "{nobody}");
 }
+
+/// A peer of AS 64512 at `host`, which sees us as `own` and signs with the key in its file, if it has one.
+fn tor(net: &Net, host: u8, own: &str, key: Option<&str>) -> Daemon {
+    let key_file = net.directory.path().join(format!("{host}.key"));
+    let password = key.map_or_else(String::new, |key| {
+        std::fs::write(&key_file, key).unwrap();
+        format!(", password: {{ file: {} }}", key_file.display())
+    });
+    let neighbor = net.neighbor("rr", host, RR, &format!("asn: internal{password}"));
+    let neighbor = neighbor.replace(&format!("address: {},", net.ip(RR)), &format!("address: {own},"));
+    net.start(host, &net.config(host, 64512, &neighbor, ""))
+}
+
+fn peer(net: &Net, name: &str, host: u8, own: &str, more: Value) -> Value {
+    let mut spec = json!({"myASN": 64512, "peerASN": 64512, "peerAddress": net.ip(host), "peerPort": net.port, "sourceAddress": own});
+    if let (Some(all), Some(more)) = (spec.as_object_mut(), more.as_object()) {
+        all.extend(more.clone());
+    }
+    metallb("BGPPeer", "v1beta2", name, spec)
+}
+
+/// UPDATE messages that a neighbor was sent.
+fn updates(daemon: &Daemon, name: &str) -> u64 {
+    daemon.neighbor(name)["messages"]["sent"]["update"].as_u64().unwrap()
+}
+
+fn attributes(tor: &Daemon, prefix: &str) -> Option<(Value, Value)> {
+    let row = tor.items("show rib in").into_iter().find(|row| row["prefix"] == prefix)?;
+    Some((row["localPref"].clone(), row["communities"].clone()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_for_one_peer_is_nothing_to_the_others() {
+    let net = Net::new(108);
+    let Some(own) = kubgp::speaker::local_host().await.first_ipv4.map(|own| own.to_string()) else {
+        println!("SKIP: this machine has no IPv4 address but those on loopback");
+        return;
+    };
+    let server = ApiServer::start().await.unwrap();
+    server.put(node(&net, "n1", RR, Value::Null));
+    server.put(metallb("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]})));
+    server.put(metallb("BGPAdvertisement", "v1beta1", "all", json!({"communities": ["64512:1"]})));
+    let for_a = json!({"peers": ["a"], "communities": ["64512:2", "no-export"], "localPref": 500});
+    server.put(metallb("BGPAdvertisement", "v1beta1", "for-a", for_a));
+    server.put(peer(&net, "a", 11, &own, Value::Null));
+    server.put(peer(&net, "b", 12, &own, Value::Null));
+    put(&server, "web", "203.0.113.1", Some("n1"), "Local");
+    put(&server, "mail", "203.0.113.2", None, "Local");
+    let identity = format!("router: {{ id: 10.0.0.9 }}\nlisten: [{{ address: {own}, port: {} }}]\n", net.port);
+    let speaker = follower(&net, &server, "nodeName: n1, roles: [vip]", &identity);
+    let (a, b) = (tor(&net, 11, &own, None), tor(&net, 12, &own, None));
+    let web = "203.0.113.1/32";
+    let plain = (json!(100), json!(["64512:1"]));
+    let both = (json!(500), json!(["64512:1", "64512:2", "65535:65281"]));
+    let has = |tor: &Daemon, prefix: &str, wanted: &Option<(Value, Value)>| {
+        eventually(&format!("{prefix}: {wanted:?}"), || (attributes(tor, prefix) == *wanted).then_some(()));
+    };
+    has(&a, web, &Some(both.clone()));
+    has(&b, web, &Some(plain.clone()));
+    let config = speaker.ok("show config");
+    assert!(config.contains("another localPref; the highest counts"), "{config}");
+
+    // A prefix that comes is one message, one that goes another; that of the other Service is not sent again.
+    let (to_a, to_b, since) = (updates(&speaker, "a"), updates(&speaker, "b"), speaker.neighbor("b")["stateSince"].clone());
+    server.put(slice("mail", Some("n1")));
+    has(&a, "203.0.113.2/32", &Some(both.clone()));
+    has(&b, "203.0.113.2/32", &Some(plain.clone()));
+    server.put(slice("web", None));
+    has(&a, web, &None);
+    has(&b, web, &None);
+    assert_eq!((updates(&speaker, "a"), updates(&speaker, "b")), (to_a + 2, to_b + 2));
+    // Peers that come, and change, are nothing to the others.
+    server.delete("metallb.io/v1beta1/BGPAdvertisement", "default", "for-a");
+    has(&a, "203.0.113.2/32", &Some(plain.clone()));
+    has(&b, "203.0.113.2/32", &Some(plain.clone()));
+    put(&server, "last", "203.0.113.3", Some("n1"), "Local");
+    has(&b, "203.0.113.3/32", &Some(plain.clone()));
+    let to_b = updates(&speaker, "b");
+    server.put(peer(&net, "c", 13, &own, Value::Null));
+    eventually("c is there", || names(&speaker).contains(&"c".to_owned()).then_some(()));
+    server.put(peer(&net, "a", 11, &own, json!({"holdTime": "30s"})));
+    eventually("a has another hold time", || (speaker.neighbor("a")["timers"]["holdSeconds"].as_f64() == Some(30.0)).then_some(()));
+    has(&a, "203.0.113.2/32", &Some(plain));
+    assert_eq!((speaker.neighbor("b")["stateSince"].clone(), updates(&speaker, "b")), (since, to_b));
+}
+
+/// base64 of the two keys.
+const KEYS: [(&str, &str); 2] = [("swordfish", "c3dvcmRmaXNo"), ("sailfish", "c2FpbGZpc2g=")];
+
+fn secret(encoded: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "bgp", "namespace": "default"}, "type": "kubernetes.io/basic-auth",
+        "data": {"password": encoded}})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_from_a_secret_changes_without_an_end_of_the_session() {
+    let net = Net::new(109);
+    let Some(own) = kubgp::speaker::local_host().await.first_ipv4.map(|own| own.to_string()) else {
+        println!("SKIP: this machine has no IPv4 address but those on loopback");
+        return;
+    };
+    let server = ApiServer::start().await.unwrap();
+    server.put(node(&net, "n1", RR, Value::Null));
+    server.put(metallb("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]})));
+    server.put(metallb("BGPAdvertisement", "v1beta1", "all", json!({})));
+    server.put(secret(KEYS[0].1));
+    server.put(peer(&net, "tor", CLIENT, &own, json!({"passwordSecret": {"name": "bgp"}})));
+    put(&server, "web", "203.0.113.1", Some("n1"), "Local");
+    let identity = format!("router: {{ id: 10.0.0.9 }}\nlisten: [{{ address: {own}, port: {} }}]\n", net.port);
+    let speaker = follower(&net, &server, "nodeName: n1, roles: [vip]", &identity);
+    let tor = tor(&net, CLIENT, &own, Some(KEYS[0].0));
+    tor.has("show rib in", "203.0.113.1/32");
+    let since = [speaker.neighbor("tor")["stateSince"].clone(), tor.neighbor("rr")["stateSince"].clone()];
+    let (version, generation) = (speaker.json("show summary")["configGeneration"].as_u64().unwrap(), "configGeneration");
+    server.put(secret(KEYS[1].1));
+    eventually("the key is in force", || (speaker.json("show summary")[generation].as_u64().unwrap() > version).then_some(()));
+    put(&server, "mail", "203.0.113.2", Some("n1"), "Local");
+    std::fs::write(net.directory.path().join(format!("{CLIENT}.key")), KEYS[1].0).unwrap();
+    tor.ok("reload");
+    tor.has("show rib in", "203.0.113.2/32");
+    let now = [speaker.neighbor("tor")["stateSince"].clone(), tor.neighbor("rr")["stateSince"].clone()];
+    assert_eq!(now, since, "both ends keep their session");
+    assert!(!speaker.ok("show config").contains("sailfish"));
+}

@@ -105,6 +105,8 @@ fn dynamic(old: Option<&DynamicPlan>, new: &DynamicPlan, global: &Change) -> Opt
     change.note(old.group != new.group, "group", Effect::None);
     change.note(old.max != new.max, "max", Effect::None);
     change.sessions(&old.session, &new.session);
+    // The key of a range is on the listener: what was accepted with the old one ends.
+    change.reset |= key(&old.session) != key(&new.session);
     (!change.what.is_empty()).then(|| Action::ChangeRange { plan: Box::new(new.clone()), change })
 }
 
@@ -144,7 +146,6 @@ impl Change {
 
     fn sessions(&mut self, old: &SessionPlan, new: &SessionPlan) {
         let off_and_on = |old: &SessionPlan, new: &SessionPlan| (old.add_path_send == ADD_PATH_OFF) != (new.add_path_send == ADD_PATH_OFF);
-        let key = |s: &SessionPlan| s.password.as_ref().map(|p| p.value.clone());
         let restart = |s: &SessionPlan| (s.graceful_restart.mode, s.graceful_restart.time);
         self.note(old.remote_as != new.remote_as, "asn", Effect::Reset);
         self.note(old.local_as != new.local_as, "localAsn", Effect::Reset);
@@ -162,9 +163,10 @@ impl Change {
         self.note(old.route_reflector_client != new.route_reflector_client, "routeReflectorClient", Effect::InAndOut);
         self.note(old.next_hop != new.next_hop, "nextHop", Effect::Out);
         self.note(old.ttl != new.ttl, "multihop, ttlSecurity", Effect::Reset);
-        // Where the key is found is nothing that the peer sees.
-        self.note(key(old) != key(new), "password", Effect::Reset);
-        self.note(key(old) == key(new) && old.password != new.password, "password", Effect::None);
+        // One key for another goes into the connection as it is (RFC 2385 leaves keys to the operators of both ends); where the key is
+        // found is nothing that the peer sees.
+        let rekeyed = key(old) == key(new) || (key(old).is_some() && key(new).is_some());
+        self.note(old.password != new.password, "password", if rekeyed { Effect::None } else { Effect::Reset });
         self.note(restart(old) != restart(new), "gracefulRestart", Effect::Reset);
         self.note(old.graceful_restart.stale_time != new.graceful_restart.stale_time, "gracefulRestart.staleTime", Effect::None);
         self.note(old.add_path_receive != new.add_path_receive, "addPath.receive", Effect::Reset);
@@ -178,6 +180,11 @@ impl Change {
         self.note(old.import != new.import, "import", Effect::In);
         self.note(old.export != new.export, "export", Effect::Out);
     }
+}
+
+/// The octets of the MD5 key, wherever they are kept.
+fn key(session: &SessionPlan) -> Option<&[u8]> {
+    session.password.as_ref().map(|p| p.value.expose())
 }
 
 const ADD_PATH_OFF: super::plan::AddPathSend = super::plan::AddPathSend::Off;

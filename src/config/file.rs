@@ -283,6 +283,10 @@ section! {
         calico_namespace: String,
         roles: Vec<KubernetesRole>,
         load_balancer_class: String,
+        /// Announce also from nodes labelled `node.kubernetes.io/exclude-from-external-load-balancers`.
+        ignore_exclude_label: bool,
+        /// Do not announce where advertisements send one prefix to one peer with different localPref. Default: the highest counts.
+        strict: bool,
     }
 }
 

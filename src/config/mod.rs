@@ -40,6 +40,28 @@ pub fn load(path: &Path, inputs: &[Input], host: &dyn Host) -> Result<(Plan, Str
     }
 }
 
+/// Who the text of a file says that we and our neighbors are, for those who must not say something else. What cannot be read counts as
+/// not said: the way to complain about it is [`load_text`].
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Identities {
+    pub router_id: Option<std::net::Ipv4Addr>,
+    /// Names by address; the address where there is no name.
+    pub neighbors: std::collections::BTreeMap<std::net::IpAddr, String>,
+}
+
+impl Identities {
+    pub fn read(text: &str) -> Self {
+        let Ok(tree) = tree::parse(text) else { return Self::default() };
+        let file = de::read::<File>(&tree, &mut Vec::new());
+        let router_id = file.router.and_then(|router| match router.id {
+            Some(file::RouterIdText::Id(id)) => Some(id),
+            _ => None,
+        });
+        let name = |n: file::Neighbor| n.address.map(|address| (address, n.name.unwrap_or_else(|| address.to_string())));
+        Self { router_id, neighbors: file.neighbors.into_iter().flatten().filter_map(name).collect() }
+    }
+}
+
 /// As [`load`], for a text; `name` is what diagnostics call it.
 pub fn load_text(name: &str, text: &str, inputs: &[Input], host: &dyn Host) -> Result<Plan, Diagnostics> {
     let failed = |mut complaints: Vec<Complaint>| {

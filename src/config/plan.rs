@@ -263,6 +263,10 @@ pub struct KubernetesPlan {
     pub calico_namespace: Option<String>,
     /// Services of this class are ours; `None`: those without class.
     pub load_balancer_class: Option<String>,
+    /// Announce also from nodes that are labelled to be left out.
+    pub ignore_exclude_label: bool,
+    /// Do not announce where advertisements contradict each other.
+    pub strict: bool,
     /// In the order written, each once.
     pub roles: Vec<file::KubernetesRole>,
 }

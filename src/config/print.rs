@@ -83,6 +83,8 @@ fn kubernetes(plan: &KubernetesPlan) -> file::Kubernetes {
         roles: Some(plan.roles.clone()),
         calico_namespace: plan.calico_namespace.clone(),
         load_balancer_class: plan.load_balancer_class.clone(),
+        ignore_exclude_label: Some(plan.ignore_exclude_label).filter(|on| *on),
+        strict: Some(plan.strict).filter(|on| *on),
     }
 }
 

@@ -127,7 +127,7 @@ api: { socket: /tmp/kubgp.sock }
 metrics: { listen: off, compat: none, peerLabel: ip-port }
 log: { level: "info,kubgp::session=debug", format: json }
 drain: { gracePeriod: 5s }
-kubernetes: { enabled: true, kubeconfig: /etc/kubeconfig, nodeName: n1, namespace: calico-system, roles: [reflector, vip], loadBalancerClass: kubgp.io/vip }
+kubernetes: { enabled: true, kubeconfig: /etc/kubeconfig, nodeName: n1, namespace: calico-system, roles: [reflector, vip], loadBalancerClass: kubgp.io/vip, ignoreExcludeLabel: true, strict: true }
 "#;
 
 #[test]

@@ -84,6 +84,15 @@ pub fn prepare(stream: &TcpStream, direction: Direction, options: &SocketOptions
     }
 }
 
+/// Puts another MD5 key on an open connection. Segments do not pass until the other end has it too; TCP sends them again meanwhile.
+///
+/// # Errors
+/// What the kernel says.
+pub fn rekey(stream: &TcpStream, key: &Password) -> io::Result<()> {
+    let peer = stream.peer_addr()?.ip();
+    sockopt::set_md5(stream.as_fd(), peer, if peer.is_ipv4() { 32 } else { 128 }, key.bytes())
+}
+
 /// A TCP socket with what every BGP socket of ours has: TOS CS6 (RFC 4271 appendix), no Nagle, keepalive off, non-blocking.
 pub(super) fn new_socket(ipv4: bool) -> io::Result<Socket> {
     let socket = Socket::new(if ipv4 { Domain::IPV4 } else { Domain::IPV6 }, Type::STREAM, Some(Protocol::TCP))?;

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tracing::warn;
 
 /// A peer of a shard. All methods borrow the cell for the length of the call only, never across an await.
 pub struct Runner {
@@ -164,10 +165,23 @@ impl Runner {
 
     pub fn set_params(&self, params: PeerParams, socket: connect::SocketOptions, remote: SocketAddr) {
         let mut cell = self.cell.borrow_mut();
+        let rekeyed = socket.password.clone().filter(|_| cell.config.socket.password.is_some());
+        let rekeyed = rekeyed.filter(|key| cell.config.socket.password.as_ref() != Some(key));
         cell.config.params = params.clone();
         cell.config.socket = socket;
         cell.config.remote = remote;
         cell.machine.set_params(params);
+        if let Some(key) = rekeyed {
+            if matches!(cell.dial, Dial::UnderWay) {
+                cell.dial = Dial::Wanted;
+            }
+            if let Some(e) = cell.conns.iter().find_map(|conn| connect::rekey(&conn.stream, &key).err()) {
+                warn!(peer = %remote.ip(), error = %e, "the kernel does not take another MD5 key for an open connection: the session is reset");
+                cell.machine.handle_stop(StopReason::ConfigChange, now());
+            }
+        }
+        drop(cell);
+        self.changed.notify_one();
     }
 
     pub fn request_refresh(&self, family: Family) {

@@ -114,6 +114,7 @@ impl Operator {
 
     /// Puts in force what the objects say, if that differs from what the speaker was told.
     async fn take(&mut self, translator: &mut Translator, store: &Store) -> Result<(), Hold> {
+        translator.handle_file(&self.speaker.running().text);
         let translated = translator.translate(store)?;
         let overruled = self.overruled(&translated);
         let Translated { inputs, reports, .. } = translated;

@@ -4,6 +4,7 @@ use super::environment::Environment;
 use super::merge::{Merged, Merger, object_of};
 use super::state::Vips;
 use super::vip::Vip;
+use crate::config::Identities;
 use crate::config::file::Asn;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{self, Hold, Local, Objects, Report, Roles};
@@ -37,6 +38,9 @@ pub struct Translator {
     plan: KubernetesPlan,
     /// Where Secrets and namespaced configuration are.
     namespace: String,
+    /// Who the file says that we and its neighbors are, and the text that says so.
+    said: Identities,
+    file: Arc<str>,
     vip: Option<Vip>,
     merger: Merger,
     environment: Environment,
@@ -45,7 +49,23 @@ pub struct Translator {
 impl Translator {
     pub fn new(plan: &KubernetesPlan, namespace: &str) -> Self {
         let vip = plan.roles.contains(&Role::Vip).then(|| Vip::new(plan));
-        Self { plan: plan.clone(), namespace: namespace.to_owned(), vip, merger: Merger::default(), environment: Environment::read() }
+        Self {
+            plan: plan.clone(),
+            namespace: namespace.to_owned(),
+            said: Identities::default(),
+            file: Arc::default(),
+            vip,
+            merger: Merger::default(),
+            environment: Environment::read(),
+        }
+    }
+
+    /// The file as it was loaded.
+    pub fn handle_file(&mut self, text: &Arc<str>) {
+        if !Arc::ptr_eq(&self.file, text) {
+            self.said = Identities::read(text);
+            self.file = Arc::clone(text);
+        }
     }
 
     /// What has to be watched.
@@ -72,8 +92,9 @@ impl Translator {
         let (lowered, mut reports) = match &mut self.vip {
             Some(vip) => {
                 let node = store.get::<Node>(&Key::new("", &self.plan.node_name)).ok_or(Hold::NodeUnknown)?;
-                let names = calico.iter().flat_map(|output| &output.sessions).map(|session| session.name.clone()).collect();
-                let (lowered, reports) = vip.translate(store, node, names);
+                let mut said = self.said.clone();
+                said.neighbors.extend(calico.iter().flat_map(|output| &output.sessions).map(|s| (s.address, s.name.clone())));
+                let (lowered, reports) = vip.translate(store, node, said);
                 (Some(lowered), reports)
             }
             None => (None, Vec::new()),

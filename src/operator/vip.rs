@@ -1,6 +1,7 @@
 //! The role `vip`: addresses of Services go to the peers that MetalLB's objects name.
 
 use super::state::Vips;
+use crate::config::Identities;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{Report, Severity};
 use crate::kube::metallb::announce::{Announcer, NodeFacts, Settings};
@@ -30,7 +31,8 @@ pub struct Vip {
 
 impl Vip {
     pub fn new(plan: &KubernetesPlan) -> Self {
-        let settings = Settings { class: plan.load_balancer_class.clone(), ..Settings::default() };
+        let settings =
+            Settings { class: plan.load_balancer_class.clone(), ignore_exclude_label: plan.ignore_exclude_label, strict: plan.strict };
         let node = NodeFacts { name: plan.node_name.clone(), ..NodeFacts::default() };
         Self {
             config: Arc::default(),
@@ -61,8 +63,8 @@ impl Vip {
         all.into_iter().map(|selection| selection.in_namespace(namespace)).collect()
     }
 
-    /// What follows; `names` are those of neighbors by other objects.
-    pub fn translate(&mut self, store: &Store, node: &Node, names: BTreeSet<String>) -> (Lowered, Vec<Report>) {
+    /// What follows. The file, and other objects, have said who we and some neighbors are.
+    pub fn translate(&mut self, store: &Store, node: &Node, said: Identities) -> (Lowered, Vec<Report>) {
         self.configure(store);
         let facts = NodeFacts::from(node);
         self.is_new |= *self.announcer.node() != facts;
@@ -72,7 +74,8 @@ impl Vip {
             info!(service = %event.object.key, reason = event.reason, "{}", event.message);
         }
         let announcements: Vec<_> = self.announcer.announcements().collect();
-        let around = Surroundings { bfd: false, names, router_id: None, tags: TAGS };
+        let names = said.neighbors.into_values().collect();
+        let around = Surroundings { bfd: false, names, router_id: said.router_id, tags: TAGS };
         let lowered = self.lowering.lower(&self.config, &node.metadata.labels, &announcements, &around);
         let reports = self.config.complaints.iter().chain(&lowered.complaints).map(report).collect();
         (lowered, reports)

@@ -40,6 +40,8 @@ impl Checker<'_> {
             namespace: written.namespace,
             calico_namespace: written.calico_namespace,
             load_balancer_class: written.load_balancer_class,
+            ignore_exclude_label: written.ignore_exclude_label.unwrap_or_default(),
+            strict: written.strict.unwrap_or_default(),
             roles,
         })
     }

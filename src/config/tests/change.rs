@@ -143,6 +143,7 @@ fn a_session_is_reset_only_for_what_is_part_of_it() {
         assert!(!change.reset, "{to}: {change:?}");
         (change.refresh_in, change.refresh_out)
     };
+    assert_eq!(soft(", password: { env: A }", ", password: { env: B }"), (false, false), "the connection takes another key");
     assert_eq!(soft("", ", import: [p]"), (true, false));
     assert_eq!(soft("", ", export: [p]"), (false, true));
     assert_eq!(soft("", ", nextHop: self"), (false, true));

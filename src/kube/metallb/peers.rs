@@ -57,7 +57,8 @@ pub struct Lowering {
 /// What the prefixes of a class have in common.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Class {
-    peers: BTreeSet<String>,
+    /// `None`: all, so that a peer that comes or goes is nothing to the others.
+    peers: Option<BTreeSet<String>>,
     /// Where the peers get different attributes: which. Otherwise the prefixes carry them.
     attributes: Option<BTreeMap<String, Attributes>>,
 }
@@ -68,7 +69,12 @@ impl Class {
         let first = values.next();
         let uniform = values.all(|other| Some(other) == first);
         let attributes = (!uniform).then(|| announcement.peers.clone());
-        Self { peers: announcement.peers.keys().cloned().collect(), attributes }
+        let is_for_all = announcement.everybody.is_some() && !announcement.peers.is_empty();
+        Self { peers: (!is_for_all).then(|| announcement.peers.keys().cloned().collect()), attributes }
+    }
+
+    fn is_for(&self, peer: &str) -> bool {
+        self.peers.as_ref().is_none_or(|peers| peers.contains(peer))
     }
 }
 
@@ -77,12 +83,17 @@ impl Lowering {
     pub fn lower(&mut self, config: &Config, labels: &Labels, announcements: &[Announcement], around: &Surroundings) -> Lowered {
         let mut report = Report::default();
         let peers = sessions(config, labels, around, &mut report);
+        let classes: Vec<Class> = announcements.iter().map(Class::of).collect();
         let mut prefixes: BTreeMap<Class, Vec<IpNet>> = BTreeMap::new();
-        for announcement in announcements {
-            prefixes.entry(Class::of(announcement)).or_default().push(announcement.prefix);
+        for (announcement, class) in announcements.iter().zip(&classes) {
+            // Thousands of prefixes, a handful of classes: only those are copied.
+            match prefixes.get_mut(class) {
+                Some(members) => members.push(announcement.prefix),
+                None => drop(prefixes.insert(class.clone(), vec![announcement.prefix])),
+            }
         }
         self.assign_tags(&prefixes, around.tags);
-        let networks = announcements.iter().map(|a| self.network(a)).collect();
+        let networks = announcements.iter().zip(&classes).map(|(a, class)| self.network(a, class)).collect();
         let mut policies = BTreeMap::from([(IMPORT.to_owned(), self.import_rules())]);
         let (mut neighbors, mut secrets) = (Vec::new(), BTreeMap::new());
         let mut profiles = BTreeMap::new();
@@ -117,7 +128,7 @@ impl Lowering {
     fn assign_tags(&mut self, prefixes: &BTreeMap<Class, Vec<IpNet>>, limit: usize) {
         self.classes.retain(|class, _| prefixes.contains_key(class));
         for class in prefixes.keys() {
-            if self.classes.contains_key(class) || class.peers.is_empty() {
+            if self.classes.contains_key(class) || class.peers.as_ref().is_some_and(BTreeSet::is_empty) {
                 continue;
             }
             let used: BTreeSet<usize> = self.classes.values().copied().collect();
@@ -128,8 +139,7 @@ impl Lowering {
         }
     }
 
-    fn network(&self, announcement: &Announcement) -> file::Network {
-        let class = Class::of(announcement);
+    fn network(&self, announcement: &Announcement, class: &Class) -> file::Network {
         let carried = announcement.everybody.as_ref().or_else(|| announcement.peers.values().next());
         let attributes = carried.filter(|_| class.attributes.is_none()).cloned().unwrap_or_default();
         let (standard, large) = split(&attributes.communities);
@@ -138,7 +148,7 @@ impl Lowering {
             communities: Some(standard).filter(|list| !list.is_empty()),
             large_communities: Some(large).filter(|list| !list.is_empty()),
             local_pref: attributes.local_pref,
-            tags: self.classes.get(&class).map(|tag| vec![tag_name(*tag)]),
+            tags: self.classes.get(class).map(|tag| vec![tag_name(*tag)]),
             ..file::Network::default()
         }
     }
@@ -154,7 +164,7 @@ impl Lowering {
     fn export_rules(&self, peer: &str, prefixes: &BTreeMap<Class, Vec<IpNet>>) -> Vec<Rule> {
         let mut rules = Vec::new();
         let mut plain = Vec::new();
-        for (class, members) in prefixes.iter().filter(|(class, _)| class.peers.contains(peer)) {
+        for (class, members) in prefixes.iter().filter(|(class, _)| class.is_for(peer)) {
             let tag = self.classes.get(class).copied();
             let own = class.attributes.as_ref().and_then(|all| all.get(peer));
             match (tag, own) {

@@ -237,7 +237,15 @@ impl Reader<'_> {
             ("", None) => return None,
             (text, None) => text.as_bytes().to_vec(),
             ("", Some(reference)) if reference.name.is_empty() => return None,
-            ("", Some(reference)) => self.secret(&reference.name, specs)?,
+            ("", Some(reference)) => {
+                let ours = &*self.source.object.key.namespace;
+                if !reference.namespace.is_empty() && reference.namespace != ours {
+                    let message = format!("Secrets are read from namespace `{ours}` only, not from `{}`", reference.namespace);
+                    let remedy = "put the Secret beside the BGPPeer, and remove the namespace";
+                    self.report.warn(self.source, "passwordSecret.namespace", Fault::Unsupported, (message, remedy));
+                }
+                self.secret(&reference.name, specs)?
+            }
             (_, Some(_)) => {
                 self.refuse("passwordSecret", Fault::Conflict, ("excludes password".to_owned(), "remove one of them"));
                 return None;

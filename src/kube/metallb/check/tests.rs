@@ -75,6 +75,8 @@ fn peers_are_refused_for_what_cannot_be_and_told_what_is_not_done() {
         (json!({ "password": "x".repeat(81) }), vec!["password invalid"]),
         (json!({ "password": "x", "passwordSecret": { "name": "good" } }), vec!["passwordSecret conflict"]),
         (json!({ "passwordSecret": { "name": "good" } }), vec![]),
+        (json!({ "passwordSecret": { "name": "good", "namespace": "metallb-system" } }), vec![]),
+        (json!({ "passwordSecret": { "name": "good", "namespace": "other" } }), vec!["passwordSecret.namespace unsupported (warning)"]),
         (json!({ "passwordSecret": { "name": "opaque" } }), vec!["passwordSecret invalid"]),
         (json!({ "passwordSecret": { "name": "keyless" } }), vec!["passwordSecret missing"]),
         (json!({ "passwordSecret": { "name": "gone" } }), vec!["passwordSecret unknownReference"]),
