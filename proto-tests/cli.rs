@@ -210,12 +210,18 @@ async fn changes_reach_the_daemon() {
     daemon.ok("network add 10.99.0.0/24 med 5 community 64500:1 community no-export").await;
     daemon.ok("network delete 10.99.0.0/24").await;
     daemon.ok("reload --dry-run").await;
+    assert!(daemon.ok("drain").await.starts_with("our prefixes carry GRACEFUL_SHUTDOWN"));
+    assert_eq!(daemon.run(&["drain", "--wait", "--timeout", "2s"]).await.code, 6, "it is not over");
+    daemon.ok("undrain").await;
     assert_eq!(
         daemon.calls(),
         [
             "add 10.99.0.0/24 med Some(5) communities [Community(4227072001), Community(4294967041)]",
             "delete 10.99.0.0/24",
             "reload ReloadRequest { dry_run: true, confirm_seconds: None }",
+            "drain DrainRequest { wait_seconds: None }",
+            "drain DrainRequest { wait_seconds: Some(2.0) }",
+            "undrain",
         ]
     );
     assert_eq!(daemon.ok("log level debug --for 10m").await, "logging debug for 00:10:00\n");

@@ -258,11 +258,78 @@ fn exit_codes_and_http_follow_the_contract() {
     eventually("metrics are at the new one", || TcpStream::connect(&moved).ok());
 }
 
+/// Communities and LOCAL_PREF of a prefix, where there is a path.
+fn marks(daemon: &Daemon, prefix: &str) -> Option<(Vec<String>, u64)> {
+    let row = daemon.items("show rib").into_iter().find(|row| row["prefix"] == prefix)?;
+    let communities = row["communities"].as_array().into_iter().flatten().filter_map(|c| c.as_str().map(str::to_owned));
+    Some((communities.collect(), row["localPref"].as_u64()?))
+}
+
+fn is_marked(daemon: &Daemon, prefix: &str) -> bool {
+    marks(daemon, prefix).is_some_and(|(communities, local_pref)| communities.contains(&"65535:0".to_owned()) && local_pref == 0)
+}
+
+#[test]
+fn a_drain_marks_then_withdraws_and_gives_back() {
+    let net = Net::new(14);
+    let rr = net.neighbor("a", RR, A, "asn: internal");
+    let rr = net.start(RR, &net.config(RR, 64512, &rr, ""));
+    // Neither can this policy undo what a drain says, nor a reload.
+    let policy = "policies: { own: [{ set: { localPref: 200, communities: { replace: [\"64512:7\"] } }, action: accept }] }\n";
+    let networks = "{ prefix: 198.51.100.0/24, nextHop: 10.8.8.8 }, { prefix: 198.51.101.0/24, nextHop: 10.8.8.8, onDrain: keep }";
+    let config = |grace: &str| {
+        let rest = format!("{policy}{}drain: {{ gracePeriod: {grace} }}\n", Net::originate(networks));
+        net.config(A, 64512, &net.neighbor("rr", A, RR, "asn: internal, export: own"), &rest)
+    };
+    let mut a = net.start(A, &config("1h"));
+    a.established("rr");
+    let is_served = |prefix: &str| marks(&rr, prefix) == Some((vec!["64512:7".to_owned()], 200));
+    eventually("both are announced", || (is_served("198.51.100.0/24") && is_served("198.51.101.0/24")).then_some(()));
+    assert!(a.metric("kubgp_drain_state 0"));
+
+    let drain = a.json("drain");
+    assert_eq!((&drain["stage"], &drain["causes"]), (&"leaving".into(), &serde_json::json!(["operator"])), "{drain}");
+    eventually("the prefix carries the marks", || is_marked(&rr, "198.51.100.0/24").then_some(()));
+    assert!(is_served("198.51.101.0/24"), "this one is kept");
+    a.ok("network add 198.51.102.0/24 nexthop 10.8.8.8");
+    eventually("and so does one that comes now", || is_marked(&rr, "198.51.102.0/24").then_some(()));
+    a.write(&config("2h"));
+    a.ok("reload");
+    assert!(is_marked(&rr, "198.51.100.0/24") && a.metric("kubgp_drain_state 1"), "a reload does not end it");
+    assert_eq!((a.json("show summary")["drain"].as_bool(), a.neighbor("rr")["drain"].as_bool()), (Some(true), Some(true)));
+    assert!(a.ok("show summary").contains("(bgpctl drain)"));
+    a.ok("undrain");
+    eventually("all is as before", || (is_served("198.51.100.0/24") && is_served("198.51.102.0/24")).then_some(()));
+
+    a.write(&config("100ms"));
+    a.ok("reload");
+    assert_eq!(a.json("drain --wait --timeout 20s")["stage"], "left");
+    eventually("all are withdrawn but one", || (rr.prefixes("show rib") == ["198.51.101.0/24"]).then_some(()));
+    let trace = a.json("explain 198.51.100.0/24");
+    assert!(trace.to_string().contains("draining"), "{trace}");
+    assert!(a.metric("kubgp_drain_state 2"));
+    assert_eq!(rr.neighbor("a")["state"], "established");
+    a.ok("undrain");
+    rr.has("show rib", "198.51.100.0/24");
+
+    // The end is a drain too; who says it twice does not wait for it.
+    a.write(&config("1h"));
+    a.ok("reload");
+    a.signal("TERM");
+    eventually("the prefix carries the marks", || is_marked(&rr, "198.51.100.0/24").then_some(()));
+    assert_eq!(a.json("show summary")["drainState"]["causes"], serde_json::json!(["stop"]));
+    a.signal("TERM");
+    eventually("a ends", || a.child.try_wait().unwrap());
+    rr.lacks("show rib", "198.51.101.0/24");
+}
+
 #[test]
 fn a_stop_says_good_bye_and_takes_the_socket_along() {
     let net = Net::new(7);
     let (rr, mut a, b) = reflector(&net);
     b.has("show rib", "198.51.100.0/24");
+    a.write(&format!("{}drain: {{ gracePeriod: 200ms }}\n", std::fs::read_to_string(&a.file).unwrap()));
+    a.ok("reload");
     a.signal("TERM");
     let status = eventually("a ends", || a.child.try_wait().unwrap());
     assert!(status.success(), "{status}");

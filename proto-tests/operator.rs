@@ -268,6 +268,29 @@ fn slice(service: &str, node: Option<&str>) -> Value {
     json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": metadata, "addressType": "IPv4", "endpoints": endpoints})
 }
 
+/// A cordoned Node is drained, and comes back.
+fn drains_while_cordoned(net: &Net, server: &ApiServer, speaker: &Daemon, tor: &Daemon) {
+    const HEARD: &str = "show rib in";
+    let mut cordoned = node(net, "n1", RR, Value::Null);
+    cordoned["spec"] = json!({"unschedulable": true});
+    server.put(cordoned.clone());
+    let is_marked =
+        || tor.items(HEARD).iter().any(|r| r["prefix"] == "203.0.113.5/32" && r["communities"] == json!(["64512:7", "65535:0"]));
+    eventually("its addresses are the last resort", || is_marked().then_some(()));
+    tor.lacks(HEARD, "203.0.113.5/32");
+    assert_eq!(speaker.json("show summary")["drainState"], json!({"stage": "left", "causes": ["cordon"]}));
+    let trace = speaker.json("explain svc/shop/web");
+    assert!(trace.to_string().contains("\"draining\""), "{trace}");
+    cordoned["spec"] = json!({});
+    server.put(cordoned.clone());
+    tor.has(HEARD, "203.0.113.5/32");
+    cordoned["spec"] = json!({"taints": [{"key": "ToBeDeletedByClusterAutoscaler", "value": "1", "effect": "NoSchedule"}]});
+    server.put(cordoned);
+    tor.lacks(HEARD, "203.0.113.5/32");
+    server.put(node(net, "n1", RR, Value::Null));
+    tor.has(HEARD, "203.0.113.5/32");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn addresses_of_services_go_to_the_peers_of_metallb_objects_while_there_are_endpoints() {
     // Both ends are on one machine, so that the next hop is of no use to the peer: what counts here is what it hears.
@@ -292,7 +315,10 @@ async fn addresses_of_services_go_to_the_peers_of_metallb_objects_while_there_ar
     server.put(service("mail", "203.0.113.6"));
     server.put(slice("web", Some("n1")));
     server.put(slice("mail", Some("n2")));
-    let identity = format!("router: {{ id: 10.0.0.9 }}\nlisten: [{{ address: {own}, port: {} }}]\n", net.port);
+    let identity = format!(
+        "router: {{ id: 10.0.0.9 }}\nlisten: [{{ address: {own}, port: {} }}]\ndrain: {{ onCordon: true, gracePeriod: 1s }}\n",
+        net.port
+    );
     let speaker = follower(&net, &server, "nodeName: n1, roles: [vip]", &identity);
     let tor = peer_of(&net, CLIENT, &own.to_string());
     tor.established("rr");
@@ -310,6 +336,7 @@ async fn addresses_of_services_go_to_the_peers_of_metallb_objects_while_there_ar
     let since = speaker.neighbor("tor")["stateSince"].clone();
     server.put(slice("mail", Some("n1")));
     tor.has(HEARD, "203.0.113.6/32");
+    drains_while_cordoned(&net, &server, &speaker, &tor);
     server.put(slice("web", None));
     tor.lacks(HEARD, "203.0.113.5/32");
     server.delete("v1/Service", "shop", "mail");

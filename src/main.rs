@@ -74,7 +74,12 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
         }
     }
     info!("stopping");
-    speaker.stop().await;
+    tokio::select! {
+        () = speaker.stop() => {}
+        // Who says it again does not want to wait for a drain.
+        _ = terminate.recv() => speaker.stop_at_once().await,
+        _ = interrupt.recv() => speaker.stop_at_once().await,
+    }
     serving.stop().await;
     Ok(())
 }

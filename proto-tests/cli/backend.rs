@@ -290,6 +290,20 @@ impl Backend for Memo {
         refuse(Problem::conflict("nothing waits for confirmation"))
     }
 
+    fn drain(&self) -> Answer<'_, Drain> {
+        answer(self.rest.summary.drain_state.clone().unwrap_or_default())
+    }
+
+    fn start_drain(&self, request: DrainRequest) -> Answer<'_, Drain> {
+        self.record(format!("drain {request:?}"));
+        answer(self.rest.summary.drain_state.clone().unwrap_or_default())
+    }
+
+    fn end_drain(&self) -> Answer<'_, Drain> {
+        self.record("undrain".to_owned());
+        answer(Drain::default())
+    }
+
     fn rollback(&self) -> Answer<'_, ReloadResult> {
         refuse(Problem::config_invalid(vec!["kubgp.yaml:3:1: router.asn is required".into(), "kubgp.yaml:4:1: second".into()]))
     }

@@ -158,7 +158,11 @@ impl Process {
 
     /// Waits until it ends by itself.
     pub fn ended(&mut self) {
-        eventually(Duration::from_secs(10), "the daemon ends", || self.child.try_wait().unwrap().is_some());
+        eventually(Duration::from_secs(10), "the daemon ends", || self.has_ended());
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     pub fn log(&self) -> String {

@@ -10,6 +10,7 @@ mod apiserver;
 mod calico;
 #[cfg(feature = "kube")]
 mod cluster;
+mod drain;
 mod guards;
 mod lab;
 mod peers;
@@ -42,10 +43,14 @@ fn ready() -> bool {
             .iter()
             .any(|folder| Path::new(&format!("{folder}/{}", program.trim_start_matches('/'))).exists())
     };
-    let missing: Vec<&str> = ["ip", "sysctl", "bird", "birdc", "gobgpd", "gobgp", "vtysh", peers::BGPD, peers::ZEBRA]
+    let missing: Vec<&str> = ["ip", "sysctl", "curl", "bird", "birdc", "gobgpd", "gobgp", "vtysh", peers::BGPD, peers::ZEBRA]
         .into_iter()
         .filter(|program| !is_there(program))
         .collect();
-    assert!(missing.is_empty(), "missing {}: apt-get install --no-install-recommends iproute2 procps frr bird2 gobgpd", missing.join(", "));
+    assert!(
+        missing.is_empty(),
+        "missing {}: apt-get install --no-install-recommends iproute2 procps curl frr bird2 gobgpd",
+        missing.join(", ")
+    );
     true
 }

@@ -62,6 +62,8 @@ pub struct Setup {
     pub graceful_restart: bool,
     /// It is back from a restart in which forwarding went on.
     pub returning: bool,
+    /// What is learned goes to the kernel; FRR only.
+    pub kernel: bool,
     /// In the daemon's words: for the session, ...
     pub session: String,
     /// ... for each family of it, ...
@@ -89,6 +91,7 @@ impl Setup {
             extended_next_hop: false,
             graceful_restart: false,
             returning: false,
+            kernel: false,
             session: String::new(),
             family: String::new(),
             global: String::new(),

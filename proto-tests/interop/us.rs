@@ -41,7 +41,20 @@ impl Kubgpd {
 
     /// Asks it to end, and waits for it.
     pub fn stop(&mut self) {
+        self.ask_to_stop();
+        self.ended();
+    }
+
+    /// Asks it to end, which may take a drain.
+    pub fn ask_to_stop(&self) {
         self.process.signal("TERM");
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.process.has_ended()
+    }
+
+    pub fn ended(&mut self) {
         self.process.ended();
     }
 

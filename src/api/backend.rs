@@ -7,9 +7,10 @@ use tokio::sync::mpsc;
 
 use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
-    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, Config, ConfigView, Event, FibEntry, History, Interface, ListMeta,
-    LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult, PoolInfo,
-    Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
+    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, Config, ConfigView, Drain, DrainRequest, Event, FibEntry, History,
+    Interface, ListMeta, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest,
+    PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary,
+    Trace, Version, WatchEvent,
 };
 
 /// The future of one answer.
@@ -84,6 +85,10 @@ pub trait Backend: Send + Sync + 'static {
     fn reload(&self, request: ReloadRequest) -> Answer<'_, ReloadResult>;
     fn confirm(&self) -> Answer<'_, ReloadResult>;
     fn rollback(&self) -> Answer<'_, ReloadResult>;
+    fn drain(&self) -> Answer<'_, Drain>;
+    fn start_drain(&self, request: DrainRequest) -> Answer<'_, Drain>;
+    /// Takes back what [`Self::start_drain`] asked for; others may still want it.
+    fn end_drain(&self) -> Answer<'_, Drain>;
     fn set_log(&self, request: LogRequest) -> Answer<'_, LogStatus>;
 
     fn readiness(&self) -> Answer<'_, Readiness>;

@@ -147,6 +147,17 @@ pub enum Command {
     },
     /// Check a configuration file; needs no daemon
     CheckConfig { file: PathBuf },
+    /// Let traffic leave this node: mark our prefixes with GRACEFUL_SHUTDOWN, then withdraw them (drain.gracePeriod)
+    Drain {
+        /// Come back when they are withdrawn
+        #[arg(long)]
+        wait: bool,
+        /// How long to wait; exit 6 when it is not enough
+        #[arg(long, requires = "wait", default_value = "5m", value_name = "DURATION", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// Announce our prefixes again
+    Undrain,
     /// Print what an old configuration says as custom resources and as kubgp configuration; needs no daemon
     Import(Import),
     /// Load the configuration file again

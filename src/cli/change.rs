@@ -12,8 +12,8 @@ use super::output::Text;
 use super::words;
 use crate::api::client::escape;
 use crate::api::types::{
-    Action, ActionOutcome, ActionRequest, Document, List, LogRequest, LogStatus, MatchAction, Network as NetworkInfo, PolicyTestRequest,
-    PolicyTestResult, ReloadRequest, ReloadResult,
+    Action, ActionOutcome, ActionRequest, Document, Drain, DrainRequest, DrainStage, List, LogRequest, LogStatus, MatchAction,
+    Network as NetworkInfo, PolicyTestRequest, PolicyTestResult, ReloadRequest, ReloadResult,
 };
 
 pub(super) async fn clear(context: &mut Context<'_>, words: &[String], reason: &str) -> Result<(), Failure> {
@@ -42,6 +42,21 @@ pub(super) async fn confirm(context: &mut Context<'_>) -> Result<(), Failure> {
 
 pub(super) async fn rollback(context: &mut Context<'_>) -> Result<(), Failure> {
     submit::<ReloadResult>(context, "POST", "/v1/config/rollback", &()).await
+}
+
+/// With a time to wait: 0 when our prefixes are withdrawn, else 6.
+pub(super) async fn drain(context: &mut Context<'_>, wait: Option<Duration>) -> Result<(), Failure> {
+    let request = DrainRequest { wait_seconds: wait.map(|time| time.as_secs_f64()) };
+    let drain: Document<Drain> = context.client.submit("POST", "/v1/drain", &request).await?;
+    context.printer.document(&drain)?;
+    if wait.is_some() && drain.body.stage != DrainStage::Left {
+        return Err(Failure::Condition("our prefixes are not withdrawn yet".to_owned()));
+    }
+    Ok(())
+}
+
+pub(super) async fn undrain(context: &mut Context<'_>) -> Result<(), Failure> {
+    submit::<Drain>(context, "DELETE", "/v1/drain", &()).await
 }
 
 pub(super) async fn log(context: &mut Context<'_>, action: &Log) -> Result<(), Failure> {

@@ -6,8 +6,8 @@ use super::output::{Lines, Style, Tabular, Text, Tone, one_line};
 use super::tables::flags;
 use super::text::{bytes, or_dash, uptime, uptime_or_dash};
 use crate::api::types::{
-    ChangeKind, Config, History, LogStatus, MatchAction, Memory, Network, PolicyTestResult, Readiness, ReloadResult, RibCount, RibEntry,
-    RouteDetail, SentTo, Summary, Trace, Verdict, Version,
+    ChangeKind, Config, Drain, DrainStage, History, LogStatus, MatchAction, Memory, Network, PolicyTestResult, Readiness, ReloadResult,
+    RibCount, RibEntry, RouteDetail, SentTo, Summary, Trace, Verdict, Version,
 };
 
 type Out<'a> = &'a mut dyn Write;
@@ -41,10 +41,10 @@ impl Text for Summary {
         if let Some(seconds) = self.confirm_within_seconds {
             paragraph(out, style, Tone::Yellow, &format!("  Undone in {} unless `bgpctl confirm` is given", uptime(seconds)))?;
         }
-        if self.drain {
-            paragraph(out, style, Tone::Yellow, "  Draining: our routes carry GRACEFUL_SHUTDOWN or are withdrawn")?;
+        match &self.drain_state {
+            Some(drain) => paragraph(out, style, Tone::Yellow, &format!("  Drain: {}", drain_words(drain))),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn name(&self) -> String {
@@ -244,6 +244,35 @@ impl Text for ReloadResult {
 
     fn name(&self) -> String {
         self.generation.to_string()
+    }
+}
+
+impl Text for Drain {
+    fn write(&self, out: Out<'_>, style: &Style) -> io::Result<()> {
+        let tone = if self.is_active() { Tone::Yellow } else { Tone::Plain };
+        paragraph(out, style, tone, &drain_words(self))
+    }
+
+    fn name(&self) -> String {
+        match self.stage {
+            DrainStage::Serving => "serving",
+            DrainStage::Leaving => "leaving",
+            DrainStage::Left => "left",
+        }
+        .to_owned()
+    }
+}
+
+fn drain_words(drain: &Drain) -> String {
+    let causes: Vec<&str> = drain.causes.iter().map(|cause| cause.words()).collect();
+    let why = causes.join(", ");
+    match (drain.stage, drain.remaining_seconds) {
+        (DrainStage::Serving, _) => "no drain: our prefixes are announced".to_owned(),
+        (DrainStage::Leaving, Some(seconds)) => {
+            format!("our prefixes carry GRACEFUL_SHUTDOWN and are withdrawn in {} ({why})", uptime(seconds))
+        }
+        (DrainStage::Leaving, None) => format!("our prefixes carry GRACEFUL_SHUTDOWN ({why})"),
+        (DrainStage::Left, _) => format!("our prefixes are withdrawn ({why})"),
     }
 }
 

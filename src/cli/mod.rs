@@ -96,6 +96,8 @@ async fn dispatch(cli: &Cli, offline: Offline, out: &mut (dyn Write + Send)) -> 
         Command::Network { action } => change::network(&mut context, action).await,
         Command::Policy { action: args::Policy::Test(test) } => change::policy_test(&mut context, test).await,
         Command::Reload { dry_run, confirm } => change::reload(&mut context, *dry_run, *confirm).await,
+        Command::Drain { wait, timeout } => change::drain(&mut context, wait.then_some(*timeout)).await,
+        Command::Undrain => change::undrain(&mut context).await,
         Command::Confirm => change::confirm(&mut context).await,
         Command::Rollback => change::rollback(&mut context).await,
         Command::Log { action } => change::log(&mut context, action).await,

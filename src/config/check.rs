@@ -175,7 +175,7 @@ impl<'a> Checker<'a> {
         let networks = self.networks(fragments);
         let fib = self.fib(fragments);
         let (api, metrics) = (self.api(fragments), self.metrics(fragments));
-        let (log, drain) = (self.log(fragments), self.drain(fragments));
+        let (log, drain) = (self.log(fragments), self.drain(fragments, kubernetes.is_some()));
         let (policies, tags) = (std::mem::take(&mut self.policies), std::mem::take(&mut self.tags));
         let waiting = router.is_none() && self.awaits_router;
         let router = if waiting { RouterPlan::unknown() } else { router? };
@@ -350,9 +350,16 @@ impl<'a> Checker<'a> {
         LogPlan { level, format: log.format.unwrap_or(file::LogFormat::Auto) }
     }
 
-    fn drain(&mut self, fragments: &[Fragment]) -> DrainPlan {
+    fn drain(&mut self, fragments: &[Fragment], follows_cluster: bool) -> DrainPlan {
         let period = first(fragments, |f| f.drain.as_ref()?.grace_period).map_or(GRACE_PERIOD, |(_, period)| period.0);
-        DrainPlan { grace_period: period }
+        let on_cordon = first(fragments, |f| f.drain.as_ref()?.on_cordon);
+        if let Some((origin, true)) = &on_cordon
+            && !follows_cluster
+        {
+            let message = "only a cluster tells that our Node is cordoned; switch kubernetes.enabled on, or remove the key";
+            self.complain(&Place::new(origin, "drain").key("onCordon"), message);
+        }
+        DrainPlan { on_cordon: on_cordon.is_some_and(|(_, on)| on), grace_period: period }
     }
 }
 

@@ -8,7 +8,8 @@ pub use policy::{
 };
 pub use values::{
     AddPathSend, AdminState, Asn, Compat, FamilyName, FibTable, GracefulRestartMode, Install, Ipip, KubernetesRole, LimitAction, List,
-    LogFormat, MedText, MetricsListen, NextHopMode, NextHopText, OnStop, OriginText, PeerLabel, Period, RoleName, RouterIdText, RuleAction,
+    LogFormat, MedText, MetricsListen, NextHopMode, NextHopText, OnDrain, OnStop, OriginText, PeerLabel, Period, RoleName, RouterIdText,
+    RuleAction,
 };
 
 use ipnet::IpNet;
@@ -221,6 +222,7 @@ section! {
         /// `self`, or an address.
         next_hop: NextHopText,
         tags: Vec<String>,
+        on_drain: OnDrain,
     }
 }
 

@@ -215,6 +215,8 @@ pub struct NetworkPlan {
     /// With `self` as next hop, the next hop here is the unspecified address and the attributes carry
     /// [`crate::policy::NEXT_HOP_SELF`]: each session puts its own.
     pub attrs: AttrSet,
+    /// A drain leaves it alone.
+    pub stays_in_drain: bool,
     /// As written, for printing.
     pub(super) definition: file::Network,
 }
@@ -295,6 +297,9 @@ pub struct LogPlan {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DrainPlan {
+    /// Also while our Node is cordoned.
+    pub on_cordon: bool,
+    /// From the first mark on our routes until they are withdrawn.
     pub grace_period: Duration,
 }
 

@@ -36,7 +36,10 @@ impl Plan {
                 peer_label: Some(self.metrics.peer_label),
             }),
             log: Some(file::Log { level: Some(self.log.level.clone()), format: Some(self.log.format) }),
-            drain: Some(file::Drain { on_cordon: None, grace_period: Some(Period(self.drain.grace_period)) }),
+            drain: Some(file::Drain {
+                on_cordon: Some(self.drain.on_cordon).filter(|on| *on),
+                grace_period: Some(Period(self.drain.grace_period)),
+            }),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::key::GroupKey;
 use super::pack::Packer;
 use super::route::{NOBODY, Route};
-use crate::policy::{Outcome, PeerKind, Reason, RouteView};
+use crate::policy::{DRAINING, Outcome, PeerKind, Reason, RouteView, drained};
 use crate::rib::{PathRef, PeerId, PeerInfo, Rib};
 use crate::wire::RouterId;
 use crate::wire::attr::{AttrSet, Marks, code};
@@ -49,6 +49,8 @@ pub(super) fn desire(
     let neighbor = (source.kind != PeerKind::Local).then_some(source.addr);
     let view = RouteView { prefix, attrs: path.attrs, neighbor, kind: source.kind };
     let attrs = match packer.key().chain.apply(view) {
+        // After the rules, so that none undoes it.
+        Outcome::Accept(attrs) if source.kind == PeerKind::Local && path.attrs.head().tags.0 & DRAINING.0 != 0 => drained(&attrs),
         Outcome::Accept(attrs) => attrs,
         Outcome::Reject(reason) => return Err(reason),
     };

@@ -312,6 +312,13 @@ impl Group {
         self.build.is_none()
     }
 
+    /// Whether all members have read the whole journal, as far as their shards have said.
+    pub fn is_read(&self) -> bool {
+        let (journal, members) = (self.journal(), &self.log.members);
+        let tail = journal.tail();
+        members.least_need(&journal, tail).0 >= tail
+    }
+
     pub fn members(&self) -> usize {
         self.log.members.len()
     }

@@ -89,6 +89,7 @@ impl Families {
         self.add(&name::RELOAD_SUCCESSFUL, &[], flag(snapshot.config.last_reload_successful));
         self.add(&name::RELOAD_TIMESTAMP, &[], snapshot.config.last_reload_timestamp_seconds);
         self.add(&name::CONFIG_STALE, &[], flag(snapshot.config.stale));
+        self.add(&name::DRAIN_STATE, &[], f64::from(snapshot.drain_state));
     }
 
     fn cluster(&mut self, cluster: &Cluster) {

@@ -66,6 +66,7 @@ metrics! {
     FIB_OPERATIONS = counter("kubgp_fib_operations_total", "Route operations of the kernel.");
     FIB_RESYNCS = counter("kubgp_fib_resyncs_total", "Complete comparisons with the kernel table by cause.");
     FIB_SYNC = histogram("kubgp_fib_sync_seconds", "Time of one batch of kernel operations.");
+    DRAIN_STATE = gauge("kubgp_drain_state", "0 serving, 1 our prefixes carry GRACEFUL_SHUTDOWN, 2 they are withdrawn.");
     K8S_CONNECTED = gauge("kubgp_k8s_connected", "1 while every watch is in contact with the API server.");
     K8S_OBJECTS = gauge("kubgp_k8s_objects", "Objects that are known, by kind.");
     K8S_WATCH_RESTARTS = counter("kubgp_k8s_watch_restarts_total", "Watches and lists that failed or were cut, by kind.");

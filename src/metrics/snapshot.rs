@@ -10,6 +10,8 @@ pub struct Snapshot {
     pub build: Build,
     pub start_time_seconds: f64,
     pub config: Config,
+    /// 0 none, 1 routes are marked, 2 they are withdrawn.
+    pub drain_state: u8,
     pub peers: Vec<Peer>,
     pub rib: Vec<RibFamily>,
     pub attribute_sets: u64,

@@ -104,7 +104,8 @@ impl Translator {
             (Some(output), Some(lowered)) => {
                 let Merged { fragments, secrets, named, reports: more } = self.merger.merge(output, lowered);
                 reports.extend(more);
-                all = Translated { inputs: Inputs { fragments: fragments.into(), secrets }, named, reports: Vec::new() };
+                all =
+                    Translated { inputs: Inputs { fragments: fragments.into(), secrets, ..Inputs::default() }, named, reports: Vec::new() };
             }
             (Some(output), None) => {
                 let named = |s: calico::Session| Named {
@@ -114,13 +115,14 @@ impl Translator {
                     name: s.name,
                 };
                 all.named = output.sessions.into_iter().map(named).collect();
-                all.inputs = Inputs { fragments: vec![output.input], secrets: output.secrets };
+                all.inputs = Inputs { fragments: vec![output.input], secrets: output.secrets, ..Inputs::default() };
                 reports.extend(output.reports);
             }
-            (None, Some(lowered)) => all.inputs = Inputs { fragments: vec![lowered.input], secrets: lowered.secrets },
+            (None, Some(lowered)) => all.inputs = Inputs { fragments: vec![lowered.input], secrets: lowered.secrets, ..Inputs::default() },
             (None, None) => {}
         }
         all.reports = reports;
+        all.inputs.is_cordoned = store.get::<Node>(&Key::new("", &self.plan.node_name)).is_some_and(Node::is_leaving);
         Ok(all)
     }
 

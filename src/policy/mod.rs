@@ -8,6 +8,7 @@
 pub mod as_path;
 mod chain;
 pub mod community;
+mod drain;
 mod edit;
 mod import;
 mod matcher;
@@ -18,6 +19,7 @@ pub mod role;
 mod tests;
 
 pub use chain::{AtEnd, Chain, Outcome, Policy, PolicyError, Step, Trace};
+pub use drain::drained;
 pub use import::Import;
 pub use params::Params;
 pub use reason::Reason;
@@ -30,7 +32,9 @@ use std::net::IpAddr;
 pub const NEXT_HOP_SELF: Tags = Tags(1 << 31);
 /// Says to the session that sends the route: leave the next hop as it is, whatever your rule is.
 pub const NEXT_HOP_UNCHANGED: Tags = Tags(1 << 30);
-/// How many tags have names; the bits above are ours, as the two above.
+/// Says of a route of our own that traffic is to leave it: it is sent as [`drained`] makes it, whatever export policy says.
+pub const DRAINING: Tags = Tags(1 << 29);
+/// How many tags have names; the bits above are ours, as the three above.
 pub const NAMED_TAGS: u32 = 24;
 
 /// One route as policies see it: what it says and where it comes from, also when it is on its way out.

@@ -1,5 +1,6 @@
 //! The owner of the running configuration: takes a new Plan, and changes what differs and nothing else.
 
+use super::drain::Drain;
 use super::fib_feed::FibFeed;
 use super::handle::{HandleError, Running, Shared};
 use super::inputs::{InputHost, Inputs};
@@ -9,7 +10,7 @@ use super::rib_task::RibCommand;
 use super::sessions::{self, Context};
 use super::{kernel, shard_of};
 use crate::config::file::GracefulRestartMode;
-use crate::config::plan::{DynamicPlan, NetworkPlan, PeerPlan, Plan};
+use crate::config::plan::{DynamicPlan, PeerPlan, Plan};
 use crate::config::{self, Action, Diagnostics, diff};
 use crate::fib;
 use crate::net::{Command, Keys, Password, PeerChange, PeerEvent, PeerIds, RangeConfig};
@@ -33,7 +34,13 @@ pub enum Order {
     Confirm(oneshot::Sender<Result<ReloadOutcome, HandleError>>),
     Rollback(oneshot::Sender<Result<ReloadOutcome, HandleError>>),
     Network(Box<NetworkChange>, oneshot::Sender<Result<(), HandleError>>),
-    Stop(oneshot::Sender<()>),
+    /// Traffic is to leave this node, or may come back.
+    Drain(bool, oneshot::Sender<Drain>),
+    Stop {
+        /// Without a drain, also where one has begun.
+        at_once: bool,
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// How to take the file again.
@@ -83,6 +90,9 @@ pub struct Control {
     pub(super) peers: BTreeMap<IpAddr, PeerId>,
     pub(super) ranges: BTreeMap<IpNet, Arc<AtomicUsize>>,
     pub(super) networks: BTreeMap<IpNet, AttrSet>,
+    /// What the RIB was told to originate.
+    pub(super) originated: BTreeMap<IpNet, AttrSet>,
+    pub(super) drain: Drain,
     /// The configuration to go back to, and when.
     pub(super) fallback: Option<Fallback>,
     /// What is configured outside the file, as it was last told, be it in force or not.
@@ -109,18 +119,27 @@ impl Control {
         self.count_up().await;
         let mut scan = tokio::time::interval(SCAN);
         scan.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Those who wait for the end, which a drain may precede.
+        let mut stopping = Vec::new();
         loop {
             let fallback = self.fallback.as_ref().map(|f| f.at);
             tokio::select! {
                 order = orders.recv() => match order {
-                    Some(Order::Stop(done)) => {
-                        self.stop().await;
-                        let _ = done.send(());
-                        return;
+                    Some(Order::Stop { at_once, done }) => {
+                        stopping.push(done);
+                        if at_once || !self.drain_before_stop().await {
+                            break;
+                        }
                     }
                     Some(order) => self.obey(order).await,
                     None => return,
                 },
+                () = until(self.drain.deadline()) => {
+                    self.drain_on().await;
+                    if !stopping.is_empty() {
+                        break;
+                    }
+                }
                 _ = scan.tick() => {
                     self.scan_addresses().await;
                     self.mark();
@@ -133,6 +152,10 @@ impl Control {
                 }
             }
         }
+        self.stop().await;
+        for done in stopping {
+            let _ = done.send(());
+        }
     }
 
     async fn obey(&mut self, order: Order) {
@@ -142,7 +165,8 @@ impl Control {
             Order::Confirm(reply) => drop(reply.send(self.confirm())),
             Order::Rollback(reply) => drop(reply.send(self.rollback().await)),
             Order::Network(change, reply) => drop(reply.send(self.change_network(*change).await)),
-            Order::Stop(_) => unreachable!("handled by the caller, which ends"),
+            Order::Drain(wanted, reply) => drop(reply.send(self.drain_by_operator(wanted).await)),
+            Order::Stop { .. } => unreachable!("handled by the caller, which ends"),
         }
     }
 
@@ -160,7 +184,7 @@ impl Control {
             self.add_peer(&peer).await;
         }
         self.send_ranges().await;
-        self.originate(plan.networks.values()).await;
+        self.sync_routes().await;
         self.publish(|_| {});
     }
 
@@ -206,6 +230,7 @@ impl Control {
     /// Takes other inputs to the file as it was loaded.
     async fn take_inputs(&mut self, inputs: Inputs) -> Result<ReloadOutcome, HandleError> {
         self.inputs = inputs;
+        self.drain_by_cordon().await;
         let plan = self.check(&self.text).await.map_err(|diagnostics| self.refuse(diagnostics))?;
         let begins = std::mem::take(&mut self.begins_later);
         if begins {
@@ -262,6 +287,8 @@ impl Control {
         for action in actions {
             self.act(action).await;
         }
+        self.sync_routes().await;
+        self.drain_by_cordon().await;
         self.listening.set_keys(&self.keys());
         let confirm_until = self.fallback.as_ref().map(|f| f.at);
         info!(changes = actions.len(), "configuration applied");
@@ -282,9 +309,9 @@ impl Control {
             Action::ChangePeer { plan, change } => self.change_peer(plan, change).await,
             Action::RemoveRange(_) | Action::AddRange(_) => self.send_ranges().await,
             Action::ChangeRange { plan, change } => self.change_range(plan, change).await,
-            Action::Withdraw(prefix) => self.tell_rib(RibCommand::Originate(vec![(*prefix, self.networks.get(prefix).cloned())])).await,
-            Action::Originate(network) => self.originate([&**network]).await,
             Action::Fib(_) => self.restart_kernel().await,
+            // What we originate is compared as a whole.
+            Action::Withdraw(_) | Action::Originate(_) => {}
             // Those who serve them follow the running configuration.
             Action::Router(_)
             | Action::Policies { .. }
@@ -355,25 +382,6 @@ impl Control {
         let ranges = self.plan.dynamic.values().map(|d| (d.range, &d.session));
         let key = |session| -> Option<Password> { sessions::socket(session).password };
         peers.chain(ranges).filter_map(|(net, session)| Some((net, key(session)?))).collect()
-    }
-
-    async fn originate<'a>(&self, networks: impl IntoIterator<Item = &'a NetworkPlan>) {
-        let routes = networks.into_iter().map(|n| (n.prefix, Some(n.attrs.clone()))).collect();
-        self.tell_rib(RibCommand::Originate(routes)).await;
-    }
-
-    async fn change_network(&mut self, change: NetworkChange) -> Result<(), HandleError> {
-        let NetworkChange { prefix, attrs } = change;
-        if self.plan.networks.contains_key(&prefix) {
-            return Err(HandleError::ConfiguredNetwork);
-        }
-        match &attrs {
-            Some(attrs) => _ = self.networks.insert(prefix, attrs.clone()),
-            None => _ = self.networks.remove(&prefix).ok_or(HandleError::NoSuchNetwork)?,
-        }
-        self.tell_rib(RibCommand::Originate(vec![(prefix, attrs)])).await;
-        self.publish(|_| {});
-        Ok(())
     }
 
     /// Other kernel settings: our routes move to where they belong now.
@@ -465,13 +473,14 @@ impl Control {
     }
 
     /// Shows the configuration in force to everybody.
-    fn publish(&self, change: impl FnOnce(&mut Running)) {
+    pub(super) fn publish(&self, change: impl FnOnce(&mut Running)) {
         self.running.send_modify(|running| {
             let mut next = (**running).clone();
             next.plan = Arc::new(self.plan.clone());
             next.text = Arc::clone(&self.text);
             next.peers = self.peers.iter().map(|(address, id)| (*id, *address)).collect();
             next.networks.clone_from(&self.networks);
+            next.drain = self.drain;
             change(&mut next);
             *running = Arc::new(next);
         });
@@ -484,7 +493,7 @@ impl Control {
         }
     }
 
-    async fn tell_rib(&self, command: RibCommand) {
+    pub(super) async fn tell_rib(&self, command: RibCommand) {
         // It ends only with the process.
         let _ = self.shared.rib.send(command).await;
     }
@@ -512,6 +521,7 @@ impl Running {
             text,
             peers: BTreeMap::new(),
             networks: BTreeMap::new(),
+            drain: Drain::default(),
             generation: 1,
             loaded_at,
             last_failure: None,

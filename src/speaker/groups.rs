@@ -232,6 +232,11 @@ impl Groups {
         upkeep
     }
 
+    /// Whether every member has been written all that its group has to say.
+    pub fn are_read(&self) -> bool {
+        self.groups.values().all(|e| e.group.is_read())
+    }
+
     /// When the next empty group ends.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.groups.values().filter_map(|e| e.empty_since).min().map(|at| at + KEEP_EMPTY)

@@ -1,6 +1,7 @@
 //! What others may ask of the running speaker: snapshots of sessions, looks into the tables, and orders to the control task.
 
 use super::control::{NetworkChange, Order, Reload, ReloadOutcome};
+use super::drain::Drain;
 use super::inputs::Inputs;
 use super::rib_task::{RibCommand, RibState};
 use crate::config::{Diagnostics, Plan};
@@ -45,6 +46,8 @@ pub struct Running {
     pub peers: BTreeMap<PeerId, IpAddr>,
     /// Prefixes that were added at run time.
     pub networks: BTreeMap<IpNet, AttrSet>,
+    /// Whether traffic is to leave this node, and how far that is.
+    pub drain: Drain,
     /// Counts the configurations that were taken.
     pub generation: u64,
     pub loaded_at: SystemTime,
@@ -205,10 +208,24 @@ impl Handle {
         self.order(|reply| Order::Network(Box::new(change), reply)).await?
     }
 
-    /// Ends all sessions as the configuration says, and the speaker.
+    /// Asks for a drain of this node, or takes that back: others may still want it. Returns how it stands.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn drain(&self, wanted: bool) -> Result<Drain, HandleError> {
+        self.order(|reply| Order::Drain(wanted, reply)).await
+    }
+
+    /// Ends all sessions as the configuration says, and the speaker: where graceful restart does not keep our prefixes, after a drain.
     pub async fn stop(&self) {
         // An error says that it has stopped already.
-        let _ = self.order(Order::Stop).await;
+        let _ = self.order(|done| Order::Stop { at_once: false, done }).await;
+    }
+
+    /// As [`Self::stop`], without a drain; one that has begun is over.
+    pub async fn stop_at_once(&self) {
+        // As above.
+        let _ = self.order(|done| Order::Stop { at_once: true, done }).await;
     }
 
     async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, HandleError> {

@@ -11,6 +11,8 @@ pub struct Inputs {
     pub fragments: Vec<Input>,
     /// The secrets that fragments and file name.
     pub secrets: BTreeMap<String, Secret>,
+    /// Our Node takes no new work (`drain.onCordon`).
+    pub is_cordoned: bool,
 }
 
 /// This machine, and the secrets that came with the inputs.

@@ -8,6 +8,7 @@
 //! Must never know: Kubernetes objects, how answers are printed.
 
 mod control;
+mod drain;
 mod fib_feed;
 mod grace;
 mod groups;
@@ -17,11 +18,13 @@ mod kernel;
 mod listen;
 pub mod logging;
 mod mounted;
+mod origin;
 mod restart;
 mod rib_task;
 mod sessions;
 
 pub use control::{NetworkChange, Reload, ReloadOutcome};
+pub use drain::{Causes, Drain, Stage};
 pub use grace::{Deferral, Grace};
 pub use groups::{ForShard, Groups, Upkeep};
 pub use handle::{Handle, HandleError, Running};
@@ -110,17 +113,18 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
         path,
         started: (now(), wall_clock()),
     });
-    let context = Context { router: plan.router, hostname: hostname(), restart_until: None, seed };
     let mut control = Control {
         shared: Arc::clone(&shared),
         running,
-        context,
+        context: Context { router: plan.router, hostname: hostname(), restart_until: None, seed },
         ids,
         listening: Listening::default(),
         fib,
         peers: BTreeMap::new(),
         ranges: BTreeMap::new(),
         networks: BTreeMap::new(),
+        originated: BTreeMap::new(),
+        drain: Drain::default(),
         fallback: None,
         inputs: Inputs::default(),
         begins_later: false,

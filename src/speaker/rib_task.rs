@@ -12,7 +12,7 @@ use crate::wire::Nlri;
 use crate::wire::attr::AttrSet;
 use crate::wire::{Family, FamilySet};
 use ipnet::IpNet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ use tracing::{debug, info, warn};
 pub enum RibCommand {
     /// Routes of our own, all at once: `None` takes one away.
     Originate(Vec<(IpNet, Option<AttrSet>)>),
+    /// Prefixes of our own that a drain keeps back.
+    Withhold(BTreeSet<IpNet>),
     NextHops(Vec<(IpAddr, Resolution)>),
     /// The addresses of this host and the interfaces that have them.
     Addresses(Vec<(u32, IpAddr)>),
@@ -46,6 +48,8 @@ pub struct RibState {
     pub grace: Grace,
     pub deferral: Deferral,
     pub live: BTreeMap<PeerId, Live>,
+    /// Prefixes of our own that a drain keeps back, for those who ask where they are.
+    pub withheld: BTreeSet<IpNet>,
     pub turns: Turns,
     /// Prefixes of which a path changed, a turn and family at a time, while somebody listens.
     pub changes: broadcast::Sender<Arc<[IpNet]>>,
@@ -277,6 +281,7 @@ impl RibTask {
                     }
                 }
             }
+            RibCommand::Withhold(prefixes) => state.withheld = prefixes,
             RibCommand::NextHops(states) => states.into_iter().for_each(|(a, r)| state.rib.next_hop_changed(a, r)),
             RibCommand::Addresses(addresses) => {
                 let own: Vec<_> = addresses.iter().map(|(_, a)| *a).collect();
@@ -303,6 +308,7 @@ impl RibState {
             grace: Grace::default(),
             deferral: Deferral::none(),
             live: BTreeMap::new(),
+            withheld: BTreeSet::new(),
             turns: Turns::default(),
             changes: broadcast::Sender::new(CHANGES),
         }

@@ -25,7 +25,8 @@ impl Frr {
         let _ = std::fs::remove_file(&zserv);
         let zebra = host.start(ZEBRA, &[&common[..], &["-i", &zebra_pid, "-f", empty.to_str().unwrap()]].concat());
         eventually(PATIENCE, "zebra listens", || std::fs::exists(&zserv).unwrap());
-        let bgpd = host.start(BGPD, &[&common[..], &["-i", &bgpd_pid, "-n", "-f", config]].concat());
+        let no_kernel: &[&str] = if setup.kernel { &[] } else { &["-n"] };
+        let bgpd = host.start(BGPD, &[&common[..], &["-i", &bgpd_pid, "-f", config], no_kernel].concat());
         eventually(PATIENCE, "bgpd answers", || vtysh(host, "show bgp summary json").contains('{'));
         Self { host: host.clone(), us: setup.us.clone(), zebra, bgpd }
     }

@@ -56,6 +56,11 @@ impl Way {
     pub(super) fn walk(state: &mut RibState, names: &Names, asked: &IpNet, to: Option<(PeerId, IpAddr)>) -> Self {
         let mut way = Self { prefix: *asked, to, steps: Vec::new(), blocked: None, learned: false };
         let Some(dest) = destination(state, asked) else {
+            if state.withheld.contains(asked) {
+                let remedy = "`bgpctl show summary` says why we drain; `bgpctl undrain` and `kubectl uncordon` end it";
+                way.block("originated", "we drain: our prefixes are withdrawn", Reason::Draining.code(), Some(remedy));
+                return way;
+            }
             let remedy = "ask the neighbor that should announce it what it sends: `bgpctl show rib in PREFIX`";
             way.block("received", "no neighbor announces it, and we do not originate it", "notReceived", Some(remedy));
             return way;

@@ -11,6 +11,7 @@ mod calico;
 mod capabilities;
 mod changes;
 mod clock;
+mod drain;
 mod errors;
 mod events;
 mod explain;
@@ -41,15 +42,15 @@ use ipnet::IpNet;
 use super::backend::{Answer, Backend, Changes, Rows};
 use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
-    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, Config, ConfigView, Event, FibEntry, History, Interface, LogRequest,
-    LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult, PoolInfo, Problem,
-    Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version,
+    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, Config, ConfigView, Drain, DrainRequest, Event, FibEntry, History,
+    Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult,
+    PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
 use crate::net::PeerSnapshot;
 use crate::operator::View;
 use crate::rib::PeerId;
-use crate::speaker::Handle;
 use crate::speaker::logging::Levels;
+use crate::speaker::{Handle, Stage};
 use clock::Clock;
 use events::Events;
 use filter::Filter;
@@ -106,7 +107,8 @@ impl Daemon {
         let ids: Vec<PeerId> = peers.iter().map(|p| p.id).collect();
         let facts = self.speaker().inspect(move |state| neighbors::facts(state, &ids)).await.map_err(|e| problem(&e))?;
         let running = self.speaker().running();
-        let builder = Builder { plan: &running.plan, facts: &facts, clock: Clock::now(), hints: errors::tcp_hints() };
+        let draining = running.drain.stage != Stage::Serving;
+        let builder = Builder { plan: &running.plan, facts: &facts, clock: Clock::now(), hints: errors::tcp_hints(), draining };
         let rows = peers.into_iter().map(|peer| {
             let row = builder.neighbor(&peer);
             (peer, row)
@@ -284,6 +286,18 @@ impl Backend for Daemon {
 
     fn rollback(&self) -> Answer<'_, ReloadResult> {
         Box::pin(changes::rollback(self))
+    }
+
+    fn drain(&self) -> Answer<'_, Drain> {
+        Box::pin(async { Ok(drain::status(self.speaker().running().drain)) })
+    }
+
+    fn start_drain(&self, request: DrainRequest) -> Answer<'_, Drain> {
+        Box::pin(drain::start(self, request))
+    }
+
+    fn end_drain(&self) -> Answer<'_, Drain> {
+        Box::pin(drain::end(self))
     }
 
     fn set_log(&self, request: LogRequest) -> Answer<'_, LogStatus> {

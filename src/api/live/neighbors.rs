@@ -69,6 +69,7 @@ pub(super) struct Builder<'a> {
     pub facts: &'a Facts,
     pub clock: Clock,
     pub hints: TcpHints,
+    pub draining: bool,
 }
 
 impl Builder<'_> {
@@ -119,7 +120,7 @@ impl Builder<'_> {
             families: self.families(peer),
             messages: messages(peer),
             queues: Queues { out: 0, out_bytes: peer.queued_bytes as u64, input: peer.undelivered as u64 },
-            drain: false,
+            drain: self.draining,
             last_read_at: None,
             last_write_at: None,
         }

@@ -22,7 +22,7 @@ use crate::operator::{self, Vips};
 use crate::policy::PeerKind;
 use crate::rib::PeerId;
 use crate::session::{Counters, DownClass, NotificationKey, State as SessionState};
-use crate::speaker::{RibState, Times};
+use crate::speaker::{RibState, Stage, Times};
 use crate::wire::Family;
 
 /// # Errors
@@ -41,6 +41,11 @@ pub(super) async fn text(daemon: &Daemon) -> Result<String, Problem> {
         last_reload_successful: running.last_failure.is_none(),
         last_reload_timestamp_seconds: unix(running.loaded_at),
         stale: running.last_failure.is_some(),
+    };
+    snapshot.drain_state = match running.drain.stage {
+        Stage::Serving => 0,
+        Stage::Leaving { .. } => 1,
+        Stage::Left => 2,
     };
     snapshot.peers = peers.iter().map(|p| peer(p, &running.plan, &facts, &clock)).collect();
     snapshot.fib = speaker.fib().map(|kernel| kernel_routes(&kernel.counters()));

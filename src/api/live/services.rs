@@ -159,6 +159,9 @@ impl Wanted {
 
 /// What a peer got. A prefix that the tables do not have yet is on its way to them.
 fn sent(state: &mut RibState, prefix: &IpNet, peer: Option<PeerId>) -> Reason {
+    if state.withheld.contains(prefix) {
+        return Reason::Draining;
+    }
     peer.map_or(Reason::NoSession, |peer| told(state, prefix, peer).unwrap_or(Reason::PendingSend))
 }
 

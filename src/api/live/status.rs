@@ -1,6 +1,7 @@
 //! The daemon as a whole.
 
 use super::clock::{Clock, seconds, timestamp};
+use super::drain;
 use super::neighbors::shown_family;
 use super::walk::problem;
 use super::{Daemon, calico};
@@ -31,6 +32,7 @@ pub(super) async fn summary(daemon: &Daemon) -> Result<Summary, Problem> {
         }
     }
     let plan = &running.plan;
+    let drain = drain::status(running.drain);
     Ok(Summary {
         router_id: plan.router.id.to_string(),
         asn: plan.router.asn.get(),
@@ -45,7 +47,8 @@ pub(super) async fn summary(daemon: &Daemon) -> Result<Summary, Problem> {
         config_loaded_at: timestamp(running.loaded_at),
         config_error: running.last_failure.as_deref().map(failure),
         confirm_within_seconds: running.confirm_until.map(|until| seconds(until.saturating_duration_since(Clock::now().instant))),
-        drain: false,
+        drain: drain.is_active(),
+        drain_state: drain.is_active().then_some(drain),
     })
 }
 

@@ -61,6 +61,9 @@ routes! { ADMIN, admin:
     post "/v1/config/reload" => write::reload;
     post "/v1/config/confirm" => write::confirm;
     post "/v1/config/rollback" => write::rollback;
+    get "/v1/drain" => read::drain;
+    post "/v1/drain" => write::start_drain;
+    delete "/v1/drain" => write::end_drain;
     put "/v1/log" => write::set_log;
 }
 
@@ -93,6 +96,7 @@ routes! { ADMIN, admin:
         read::interfaces,
         read::events,
         read::networks,
+        read::drain,
         write::act,
         write::add_network,
         write::delete_network,
@@ -101,6 +105,8 @@ routes! { ADMIN, admin:
         write::reload,
         write::confirm,
         write::rollback,
+        write::start_drain,
+        write::end_drain,
         write::set_log,
     )
 )]

@@ -10,7 +10,7 @@ use crate::api::query::{ConfigQuery, EventQuery, ExplainQuery, FibQuery, Neighbo
 use crate::api::server::Shared;
 use crate::api::stream;
 use crate::api::types::{
-    AdvertisementInfo, Allocation, Config, Document, Event, FibEntry, History, Interface, List, Memory, Neighbor, Network, NextHop,
+    AdvertisementInfo, Allocation, Config, Document, Drain, Event, FibEntry, History, Interface, List, Memory, Neighbor, Network, NextHop,
     PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
 
@@ -193,6 +193,12 @@ pub(super) async fn events(State(backend): State<Shared>, Params(query): Params<
 #[utoipa::path(get, path = "/v1/networks", responses((status = 200, body = List<Network>)))]
 pub(super) async fn networks(State(backend): State<Shared>) -> Listing<Network> {
     Ok(Json(backend.networks().await?.into()))
+}
+
+/// Whether traffic is to leave this node, and how far that is.
+#[utoipa::path(get, path = "/v1/drain", responses((status = 200, body = Document<Drain>)))]
+pub(super) async fn drain(State(backend): State<Shared>) -> Doc<Drain> {
+    Ok(Json(backend.drain().await?.into()))
 }
 
 fn no_neighbor(id: &str) -> Problem {

@@ -7,8 +7,8 @@ use super::extract::{Body, Params};
 use crate::api::query::{PrefixQuery, Selector};
 use crate::api::server::{Caller, Shared};
 use crate::api::types::{
-    ActionOutcome, ActionRequest, Document, List, LogRequest, LogStatus, Network, NetworkRequest, PolicyTestRequest, PolicyTestResult,
-    Problem, ReloadRequest, ReloadResult,
+    ActionOutcome, ActionRequest, Document, Drain, DrainRequest, List, LogRequest, LogStatus, Network, NetworkRequest, PolicyTestRequest,
+    PolicyTestResult, Problem, ReloadRequest, ReloadResult,
 };
 
 type Doc<T> = Result<Json<Document<T>>, Problem>;
@@ -76,6 +76,18 @@ pub(super) async fn confirm(State(backend): State<Shared>, caller: Caller) -> Do
 #[utoipa::path(post, path = "/v1/config/rollback", responses((status = 200, body = Document<ReloadResult>), (status = 409, body = Problem)))]
 pub(super) async fn rollback(State(backend): State<Shared>, caller: Caller) -> Doc<ReloadResult> {
     Ok(Json(caller.audited("rollback", "config", "", backend.rollback()).await?.into()))
+}
+
+/// Lets traffic leave this node: marks our prefixes with GRACEFUL_SHUTDOWN, and withdraws them after the grace period.
+#[utoipa::path(post, path = "/v1/drain", request_body = DrainRequest, responses((status = 200, body = Document<Drain>), (status = 400, body = Problem)))]
+pub(super) async fn start_drain(State(backend): State<Shared>, caller: Caller, Body(request): Body<DrainRequest>) -> Doc<Drain> {
+    Ok(Json(caller.audited("drain", "node", "", backend.start_drain(request)).await?.into()))
+}
+
+/// Takes that back.
+#[utoipa::path(delete, path = "/v1/drain", responses((status = 200, body = Document<Drain>)))]
+pub(super) async fn end_drain(State(backend): State<Shared>, caller: Caller) -> Doc<Drain> {
+    Ok(Json(caller.audited("undrain", "node", "", backend.end_drain()).await?.into()))
 }
 
 /// Changes what is logged.

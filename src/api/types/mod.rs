@@ -4,6 +4,7 @@
 //! Additive changes only: scripts and dashboards rely on these names.
 
 mod config;
+mod drain;
 mod event;
 mod explain;
 mod fib;
@@ -14,6 +15,7 @@ mod status;
 mod vip;
 
 pub use config::{Change, ChangeKind, Config, ConfigView, MatchAction, Network, PolicyInfo, PolicyTestResult, ReloadResult};
+pub use drain::{Drain, DrainCause, DrainRequest, DrainStage};
 pub use event::{Event, EventKind, History, HistoryEntry, WatchEvent, WatchKind};
 pub use explain::{Step, Trace, Verdict};
 pub use fib::{FibEntry, FibState, FibView, Hop, Interface, NextHop};
@@ -148,7 +150,7 @@ listed! {
 single! {
     Neighbor => "Neighbor", RibCount => "RibCount", RouteDetail => "Route", Trace => "Trace", Summary => "Summary", Memory => "Memory",
     Version => "Version", Config => "Config", History => "History", PolicyTestResult => "PolicyTestResult", Network => "Network",
-    ReloadResult => "ReloadResult", LogStatus => "LogStatus", Readiness => "Readiness",
+    ReloadResult => "ReloadResult", LogStatus => "LogStatus", Drain => "Drain", Readiness => "Readiness",
 }
 
 /// An error answer (RFC 9457), served as `application/problem+json`.

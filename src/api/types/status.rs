@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Family;
+use super::{Drain, Family};
 
 /// The head of `show summary`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
@@ -32,6 +32,9 @@ pub struct Summary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_within_seconds: Option<f64>,
     pub drain: bool,
+    /// How far that is, while there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_state: Option<Drain>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]

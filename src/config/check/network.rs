@@ -2,7 +2,7 @@
 
 use super::policy::{ext, large, origin, standard};
 use super::{Checker, Fragment, Place};
-use crate::config::file::{Network, NextHopText};
+use crate::config::file::{Network, NextHopText, OnDrain};
 use crate::config::plan::NetworkPlan;
 use crate::policy::NEXT_HOP_SELF;
 use crate::wire::attr::{AttrSet, NextHop, Origin, PathAttributes};
@@ -58,7 +58,8 @@ impl Checker<'_> {
             tags,
             ..PathAttributes::new(next_hop)
         };
-        Some(NetworkPlan { prefix, attrs: AttrSet::from(&attributes), definition: network.clone() })
+        let stays_in_drain = network.on_drain == Some(OnDrain::Keep);
+        Some(NetworkPlan { prefix, attrs: AttrSet::from(&attributes), stays_in_drain, definition: network.clone() })
     }
 
     fn network_next_hop(&mut self, place: &Place, prefix: &IpNet, address: IpAddr) {

@@ -97,6 +97,8 @@ words! {
     Install { None = "none", Best = "best", Ecmp = "ecmp", }
     /// What happens to kernel routes when the daemon stops; `auto` keeps them where graceful restart is `full` for some neighbor.
     OnStop { Auto = "auto", Keep = "keep", Remove = "remove", }
+    /// What a drain does to a prefix of our own; `keep` is for those that no other node announces.
+    OnDrain { Withdraw = "withdraw", Keep = "keep", }
     Ipip { Never = "never", Always = "always", CrossSubnet = "crossSubnet", }
     Compat { Metallb = "metallb", Frrk8s = "frrk8s", None = "none", }
     PeerLabel { Ip = "ip", IpPort = "ip-port", }

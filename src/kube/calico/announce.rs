@@ -35,6 +35,13 @@ pub struct ServiceRoutes {
     pub addresses: BTreeSet<IpNet>,
 }
 
+impl ServiceRoutes {
+    /// Whether the prefix stands for Services.
+    pub fn contains(&self, prefix: &IpNet) -> bool {
+        self.ranges.contains(prefix) || self.addresses.contains(prefix)
+    }
+}
+
 impl Announcements {
     pub fn read(world: &World<'_>, reports: &mut Vec<Report>) -> Self {
         let mut found = Self { services: services(world), ..Self::default() };

@@ -198,6 +198,8 @@ fn networks(world: &World<'_>, announcements: &Announcements) -> Vec<Network> {
         prefix: Some(*prefix),
         local_pref: world.settings.local_pref(IpFamily::of_net(prefix)),
         tags: (!tags.is_empty()).then(|| tags.iter().map(|tag| (*tag).to_owned()).collect()),
+        // Pods of a node are reached through no other one, and run on while it is cordoned.
+        on_drain: (!announcements.services.contains(prefix)).then_some(file::OnDrain::Keep),
         ..Network::default()
     };
     announcements.networks.iter().map(network).collect()

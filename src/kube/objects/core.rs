@@ -109,11 +109,19 @@ impl Node {
         self.status.conditions.iter().any(|c| c.kind == kind && c.status == "True")
     }
 
+    /// Whether it takes no new work: it is cordoned, or an autoscaler is about to remove it.
+    pub fn is_leaving(&self) -> bool {
+        self.spec.unschedulable || self.spec.taints.iter().any(|taint| REMOVAL_TAINTS.contains(&taint.key.as_str()))
+    }
+
     /// The addresses of a type, for example `InternalIP`, in the order of the object.
     pub fn addresses<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
         self.status.addresses.iter().filter(move |a| a.kind == kind).map(|a| a.address.as_str())
     }
 }
+
+/// With which the Cluster Autoscaler and Karpenter (present and former name) say that they remove a Node.
+const REMOVAL_TAINTS: [&str; 3] = ["ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted", "karpenter.sh/disruption"];
 
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
