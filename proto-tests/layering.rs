@@ -22,7 +22,7 @@ const fn shell(name: &'static str, rooms: &'static [&'static str], crates: &'sta
 
 /// From bottom to top; the same table is in ARCHITECTURE.md.
 const ROOMS: &[Room] = &[
-    core("wire", &[], &["nom", "smallvec", "triomphe"]),
+    core("wire", &[], &["foldhash", "nom", "smallvec", "triomphe"]),
     core("policy", &["wire"], &["regex", "prefix_trie", "smallvec"]),
     core("session", &["wire"], &["smallvec"]),
     core("rib", &["wire", "policy"], &["hashbrown", "foldhash", "smallvec"]),

@@ -8,7 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
 
 use kubgp::kube::metallb::allocator::{Allocator, Output};
-use kubgp::kube::metallb::announce::{Announcer, Drain, NodeFacts, Settings};
+use kubgp::kube::metallb::announce::{Announcer, NodeFacts, Settings};
 use kubgp::kube::metallb::check::Objects;
 use kubgp::kube::metallb::class::{ALLOCATED_FROM, annotation_name};
 use kubgp::kube::metallb::model::Config;
@@ -111,11 +111,6 @@ fn run(vector: &Value) -> Value {
         lowering: Lowering::default(),
         known: Vec::new(),
     };
-    run.announcer.handle_drain(match vector["drain"].as_str() {
-        Some("gracefulShutdown") => Drain::GracefulShutdown,
-        Some("withdrawn") => Drain::Withdrawn,
-        _ => Drain::No,
-    });
     Value::Array(vector["steps"].as_array().expect("steps").iter().map(|step| run.step(step, node_name)).collect())
 }
 

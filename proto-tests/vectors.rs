@@ -231,7 +231,7 @@ fn show_update(update: &Update) -> Value {
         "faults": update.faults.iter().map(|f| format!("{} {:?}: {}", f.code, f.action, f.why)).collect::<Vec<_>>(),
         "withdrawn": update.withdrawn.iter().map(|(f, n)| json!({ "family": f.to_string(), "nlri": nlri(n) })).collect::<Vec<_>>(),
         "reach": update.reach.iter().map(|r| json!({
-            "family": r.family.to_string(), "nextHop": format!("{:?}", r.attrs.head().next_hop), "nlri": nlri(&r.nlri),
+            "family": r.family.to_string(), "nextHop": format!("{:?}", r.attrs.next_hop()), "nlri": nlri(&r.nlri),
             "attributes": r.attrs.tlvs().map(|t| hex(t.raw)).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
     });

@@ -237,9 +237,9 @@ fn networks_carry_their_attributes() {
     assert_eq!((v4.local_pref, v4.med, v4.communities.len()), (Some(100), Some(0), 2));
     assert_eq!(v4.next_hop.address(), IpAddr::from([10, 0, 0, 77]));
     assert_eq!(v4.tags, plan.tags["vip"]);
-    let v6 = plan.networks[&"2001:db8::/32".parse().unwrap()].attrs.head();
-    assert!(v6.next_hop.address().is_unspecified());
-    assert_eq!(v6.tags, NEXT_HOP_SELF);
+    let v6 = &plan.networks[&"2001:db8::/32".parse().unwrap()].attrs;
+    assert!(v6.next_hop().address().is_unspecified());
+    assert_eq!(v6.head().tags, NEXT_HOP_SELF);
 }
 
 #[test]
@@ -254,12 +254,12 @@ fn compiled_policies_do_what_the_example_says() {
     };
     assert_eq!(run("10.1.0.0/16"), Outcome::Reject(Reason::DeniedByPolicy(1)));
     assert_eq!(run("198.51.100.0/24"), Outcome::Reject(Reason::NoPolicy));
-    assert!(matches!(run("0.0.0.0/0"), Outcome::Accept(a) if a.head().local_pref == Some(50)));
+    assert!(matches!(run("0.0.0.0/0"), Outcome::Accept(a) if a.head().local_pref() == Some(50)));
     let export = &peer(&plan, "10.0.0.253").session.export;
     let vip = &plan.networks[&"203.0.113.7/32".parse().unwrap()];
     let trace = export.trace(RouteView { prefix: &vip.prefix, attrs: &vip.attrs, neighbor: None, kind: PeerKind::Local });
     assert_eq!(trace.steps.last().map(|step| (step.policy.as_str(), step.rule)), Some(("tor-out", 2)));
-    assert!(matches!(trace.outcome, Outcome::Accept(a) if a.head().med == Some(10) && a.large_communities().eq([[64600, 1, 7]])));
+    assert!(matches!(trace.outcome, Outcome::Accept(a) if a.med() == Some(10) && a.large_communities().eq([[64600, 1, 7]])));
 }
 
 #[test]

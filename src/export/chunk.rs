@@ -1,6 +1,7 @@
 //! Building chunks: messages in order, with their audiences and the keys that are live in them.
 
-use super::journal::{Audience, Chunk, Frame};
+use super::journal::{Audience, Chunk, Messages};
+use super::key_list::KeyList;
 use super::pack::Packer;
 use super::route::{NOBODY, RouteId};
 use super::slot::Slot;
@@ -41,7 +42,7 @@ impl Entry {
 /// What the writer keeps of a chunk.
 #[derive(Debug)]
 pub(super) struct Meta {
-    pub keys: Box<[u32]>,
+    pub keys: KeyList,
     /// How many of the keys are live here.
     pub live: u32,
     pub tombstones: u32,
@@ -52,7 +53,7 @@ pub(super) struct Meta {
 impl Meta {
     /// Octets that nobody needs, by the average of the chunk.
     pub fn dead(&self) -> u64 {
-        let keys = self.keys.len() as u64;
+        let keys = u64::from(self.keys.len());
         (keys - u64::from(self.live)) * u64::from(self.len) / keys.max(1)
     }
 }
@@ -61,7 +62,7 @@ impl Meta {
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     out: BytesMut,
-    frames: Vec<Frame>,
+    messages: Messages,
     keys: Vec<u32>,
     updates: Option<usize>,
     /// Withdraws for single peers, which come last.
@@ -114,7 +115,7 @@ impl Builder {
             }
         }
         let audience = if left_out == [NOBODY; 2] { Audience::All } else { Audience::AllBut(left_out[0], left_out[1]) };
-        self.frames.push(Frame { end: self.out.len() as u32, audience });
+        self.messages.push(self.out.len() as u32, audience);
         Added { entries: taken, overfull: start > 0 && self.out.len() + self.owed_len > CHUNK }
     }
 
@@ -122,11 +123,13 @@ impl Builder {
     pub fn split_last(&mut self) -> Self {
         let Last { start, keys, owed, owed_len } = self.last;
         let out = self.out.split_off(start);
-        let frame = self.frames.pop().expect("a message was added");
+        let (_, audience) = self.messages.pop().expect("a message was added");
+        let mut messages = Messages::default();
+        messages.push(out.len() as u32, audience);
         let updates = self.updates.filter(|at| *at <= start).map(|_| 0);
         self.updates = self.updates.filter(|at| *at < start);
         let next = Self {
-            frames: vec![Frame { end: out.len() as u32, ..frame }],
+            messages,
             keys: self.keys.split_off(keys),
             updates,
             owed: self.owed.split_off(owed),
@@ -139,32 +142,33 @@ impl Builder {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.messages.is_empty()
     }
 
     /// Adds the withdraws for single peers. Returns the chunk and the keys that are live in it.
-    pub fn finish(mut self, number: u64, packer: &mut Packer, nlri: NlriOf<'_>) -> (Chunk, Box<[u32]>) {
+    pub fn finish(mut self, number: u64, packer: &mut Packer, nlri: NlriOf<'_>) -> (Chunk, Vec<u32>) {
         let exceptions = self.out.len();
         self.owed.sort_unstable();
         for owed in self.owed.chunk_by(|a, b| a.0 == b.0) {
             let mut rest = owed;
             while let Some((peer, _)) = rest.first() {
                 let taken = packer.withdraw(rest.iter().map(|(_, key)| *key), nlri, &mut self.out);
-                self.frames.push(Frame { end: self.out.len() as u32, audience: Audience::Only(*peer) });
+                self.messages.push(self.out.len() as u32, Audience::Only(*peer));
                 rest = &rest[taken..];
             }
         }
-        let mut special: Vec<PeerId> = self.frames.iter().flat_map(|f| f.audience.named()).filter(|p| *p != NOBODY).collect();
+        let mut special: Vec<PeerId> = self.messages.audiences().flat_map(Audience::named).filter(|p| *p != NOBODY).collect();
         special.sort_unstable();
         special.dedup();
+        self.messages.shrink();
         let chunk = Chunk {
             number,
             bytes: self.out[..].into(),
-            frames: self.frames.into(),
+            messages: self.messages,
             special: special.into(),
             updates: self.updates.unwrap_or(exceptions) as u32,
             exceptions: exceptions as u32,
         };
-        (chunk, self.keys.into())
+        (chunk, self.keys)
     }
 }

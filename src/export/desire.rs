@@ -66,7 +66,7 @@ pub(super) fn desire(
         reflected_from: (internal && source.kind.is_internal()).then_some(source.router_id),
         own_next_hop,
         // RFC 4271 5.1.4: a received MED stays in the AS.
-        keep_med: !internal && (source.kind == PeerKind::Local || attrs.head().med != path.attrs.head().med),
+        keep_med: !internal && (source.kind == PeerKind::Local || attrs.med() != path.attrs.med()),
         attrs: Some(attrs),
     };
     if packer.fits(&route) { Ok(route) } else { Err(Reason::TooLong) }

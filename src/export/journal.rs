@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Chunk {
     pub(super) number: u64,
     pub(super) bytes: Box<[u8]>,
-    pub(super) frames: Box<[Frame]>,
+    pub(super) messages: Messages,
     /// Peers that do not get the plain middle of the chunk, sorted.
     pub(super) special: Box<[PeerId]>,
     /// Where the updates begin.
@@ -22,12 +22,70 @@ pub struct Chunk {
     pub(super) exceptions: u32,
 }
 
-/// One message of a chunk.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
-    /// Offset of its end.
-    pub end: u32,
-    pub audience: Audience,
+/// Where the messages of a chunk end, and whom they are for. Messages side by side often have the same audience, so that is
+/// kept by runs: 4 octets a message.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    ends: Vec<u32>,
+    /// The first message of each run.
+    runs: Vec<(u32, Audience)>,
+}
+
+impl Messages {
+    /// Appends a message; `end` is the offset of its end.
+    pub fn push(&mut self, end: u32, audience: Audience) {
+        if self.runs.last().is_none_or(|(_, last)| *last != audience) {
+            self.runs.push((self.ends.len() as u32, audience));
+        }
+        self.ends.push(end);
+    }
+
+    /// Takes the last message away.
+    pub fn pop(&mut self) -> Option<(u32, Audience)> {
+        let end = self.ends.pop()?;
+        let (first, audience) = *self.runs.last()?;
+        if first as usize == self.ends.len() {
+            self.runs.pop();
+        }
+        Some((end, audience))
+    }
+
+    pub fn shrink(&mut self) {
+        self.ends.shrink_to_fit();
+        self.runs.shrink_to_fit();
+    }
+
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub fn audiences(&self) -> impl Iterator<Item = Audience> {
+        self.runs.iter().map(|(_, audience)| *audience)
+    }
+
+    /// The first message that ends after `offset`.
+    fn after(&self, offset: u32) -> usize {
+        self.ends.partition_point(|end| *end <= offset)
+    }
+
+    fn start(&self, index: usize) -> u32 {
+        index.checked_sub(1).map_or(0, |before| self.ends[before])
+    }
+
+    /// End and audience of the messages from number `first`.
+    fn from(&self, first: usize) -> impl Iterator<Item = (u32, Audience)> {
+        let mut run = self.runs.partition_point(|(start, _)| *start as usize <= first).saturating_sub(1);
+        self.ends.iter().enumerate().skip(first).map(move |(index, end)| {
+            if self.runs.get(run + 1).is_some_and(|(start, _)| *start as usize <= index) {
+                run += 1;
+            }
+            (*end, self.runs[run].1)
+        })
+    }
 }
 
 /// Whom a message is for.
@@ -68,35 +126,34 @@ impl Chunk {
     }
 
     fn special_span(&self, peer: PeerId, floor: u64, from: u32) -> Option<Range<usize>> {
-        let first = self.frames.partition_point(|f| f.end <= from);
-        let mut start = if first == 0 { 0 } else { self.frames[first - 1].end };
+        let first = self.messages.after(from);
+        let mut start = self.messages.start(first);
         let mut span: Option<Range<usize>> = None;
-        for frame in &self.frames[first..] {
+        for (end, audience) in self.messages.from(first) {
             let is_update = start >= self.updates && start < self.exceptions;
-            if frame.audience.includes(peer) && (is_update || self.number >= floor) {
-                span.get_or_insert(start.max(from) as usize..0).end = frame.end as usize;
+            if audience.includes(peer) && (is_update || self.number >= floor) {
+                span.get_or_insert(start.max(from) as usize..0).end = end as usize;
             } else if span.is_some() {
                 break;
             }
-            start = frame.end;
+            start = end;
         }
         span
     }
 
     /// Whether a message ends at `offset`.
     pub(super) fn is_boundary(&self, offset: u32) -> bool {
-        offset == 0 || self.frames.binary_search_by_key(&offset, |f| f.end).is_ok()
+        offset == 0 || self.messages.ends.binary_search(&offset).is_ok()
     }
 
     /// The end of the message that `offset` is in.
     pub(super) fn message_end(&self, offset: u32) -> u32 {
-        let index = self.frames.partition_point(|f| f.end <= offset);
-        self.frames.get(index).map_or(offset, |f| f.end)
+        self.messages.ends.get(self.messages.after(offset)).copied().unwrap_or(offset)
     }
 
     /// How many messages end after `from` and not after `to`.
     pub(super) fn messages(&self, from: usize, to: usize) -> usize {
-        let ended = |offset: usize| self.frames.partition_point(|f| f.end as usize <= offset);
+        let ended = |offset: usize| self.messages.ends.partition_point(|end| *end as usize <= offset);
         ended(to) - ended(from)
     }
 }
@@ -274,22 +331,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_costs_16_octets_beside_its_bytes() {
-        assert_eq!(size_of::<Frame>(), 16);
-    }
-
-    #[test]
     fn a_member_reads_one_piece_unless_the_chunk_names_it() {
-        let frame = |end, audience| Frame { end, audience };
-        let frames = [
-            frame(10, Audience::All),
-            frame(20, Audience::AllBut(PeerId(1), NOBODY)),
-            frame(30, Audience::AllBut(PeerId(2), NOBODY)),
-            frame(40, Audience::All),
-            frame(50, Audience::Only(PeerId(1))),
-        ];
+        let mut messages = Messages::default();
+        messages.push(10, Audience::All);
+        messages.push(20, Audience::AllBut(PeerId(1), NOBODY));
+        messages.push(30, Audience::AllBut(PeerId(2), NOBODY));
+        messages.push(40, Audience::All);
+        messages.push(50, Audience::Only(PeerId(1)));
+        messages.push(60, Audience::Only(PeerId(1)));
+        assert_eq!(messages.pop(), Some((60, Audience::Only(PeerId(1)))));
+        assert_eq!(messages.audiences().count(), 5);
         let special = [PeerId(1), PeerId(2)].into();
-        let chunk = Chunk { number: 5, bytes: [0; 50].into(), frames: frames.into(), special, updates: 20, exceptions: 40 };
+        let chunk = Chunk { number: 5, bytes: [0; 50].into(), messages, special, updates: 20, exceptions: 40 };
         let pieces = |peer: u32, floor: u64| {
             let mut at = 0;
             let mut found = Vec::new();

@@ -6,11 +6,12 @@
 
 use super::chunk::{Builder, CHUNK, Entry, Meta, NlriOf};
 use super::journal::{Chunk, Journal};
+use super::key_list::KeyList;
 use super::members::Members;
 use super::pack::Packer;
 use super::route::{NOBODY, Route, RouteId, Routes};
 use super::slot::Slot;
-use crate::rib::PeerId;
+use crate::rib::{Arena, PeerId};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +49,7 @@ pub(super) enum Rule {
 pub(super) struct Log {
     journal: Arc<Journal>,
     /// Indexed by key.
-    slots: Vec<Slot>,
+    slots: Arena<Slot>,
     pub routes: Routes,
     pub members: Members,
     metas: BTreeMap<u64, Meta>,
@@ -75,8 +76,8 @@ impl Log {
     pub fn new(shards: usize) -> Self {
         Self {
             journal: Arc::new(Journal::new(shards)),
-            slots: Vec::new(),
-            routes: Routes::default(),
+            slots: Arena::new(),
+            routes: Routes::new(),
             members: Members::new(shards),
             metas: BTreeMap::new(),
             with_tombstones: BTreeSet::new(),
@@ -181,29 +182,28 @@ impl Log {
     fn install(&mut self, builder: Builder, number: u64, packer: &mut Packer, nlri: NlriOf<'_>) -> Chunk {
         let (chunk, keys) = builder.finish(number, packer, nlri);
         let mut tombstones = 0;
-        for key in keys.iter() {
-            let slot = &mut self.slots[*key as usize];
+        for key in &keys {
+            let slot = &mut self.slots[*key];
             *slot = slot.at(number);
             tombstones += u32::from(slot.is_tombstone());
         }
-        let meta = Meta { live: keys.len() as u32, tombstones, len: chunk.bytes.len() as u32, keys };
+        let meta = Meta { live: keys.len() as u32, tombstones, len: chunk.bytes.len() as u32, keys: KeyList::new(&keys) };
         if tombstones > 0 {
             self.with_tombstones.insert(number);
         }
         self.bytes += u64::from(meta.len);
         self.encoded += u64::from(meta.len);
-        self.messages += chunk.frames.len() as u64;
+        self.messages += chunk.messages.len() as u64;
         self.metas.insert(number, meta);
         chunk
     }
 
     /// Puts another state into a slot; the old one is dead in its chunk.
     fn replace(&mut self, key: u32, slot: Slot) {
-        let index = key as usize;
-        if index >= self.slots.len() {
-            self.slots.resize(index + 1, Slot::VACANT);
+        while self.slots.len() <= key {
+            self.slots.push(Slot::VACANT);
         }
-        let old = std::mem::replace(&mut self.slots[index], slot);
+        let old = std::mem::replace(&mut self.slots[key], slot);
         if old.is_vacant() {
             return;
         }
@@ -279,7 +279,7 @@ impl Log {
         for number in run {
             let Some(meta) = self.forget(*number) else { continue };
             keys.extend(meta.keys.iter().filter(|key| {
-                let slot = self.slots[**key as usize];
+                let slot = self.slots[*key];
                 !slot.is_vacant() && slot.chunk() == *number
             }));
         }
@@ -301,7 +301,7 @@ impl Log {
         let least = if self.breaks(Rule::TombstoneNeed) { u64::MAX } else { least };
         let mut freed = Vec::new();
         while let Some(number) = self.with_tombstones.first().copied().filter(|number| *number < least) {
-            let keys: Vec<u32> = self.metas.get(&number).map_or(Vec::new(), |meta| meta.keys.to_vec());
+            let keys: Vec<u32> = self.metas.get(&number).map_or(Vec::new(), |meta| meta.keys.iter().collect());
             for key in keys {
                 let slot = self.slot(key);
                 if slot.is_tombstone() && slot.chunk() == number {
@@ -375,7 +375,7 @@ impl Log {
     }
 
     pub fn slot(&self, key: u32) -> Slot {
-        self.slots.get(key as usize).copied().unwrap_or(Slot::VACANT)
+        self.slots.get(key).copied().unwrap_or(Slot::VACANT)
     }
 
     /// What a key advertises.
@@ -411,7 +411,7 @@ impl Log {
 
     /// One more than the highest key that was ever used.
     pub fn end(&self) -> u32 {
-        self.slots.len() as u32
+        self.slots.len()
     }
 
     /// How many routes `peer` gets.
@@ -436,8 +436,8 @@ impl Log {
 
     /// Octets, about.
     fn memory(&self) -> u64 {
-        let slots = self.slots.capacity() * size_of::<Slot>();
-        let keys: usize = self.metas.values().map(|m| m.keys.len() * size_of::<u32>() + size_of::<Meta>()).sum();
+        let slots = self.slots.memory();
+        let keys: usize = self.metas.values().map(|m| m.keys.memory() + size_of::<Meta>()).sum();
         self.bytes + (slots + keys) as u64 + self.routes.memory() as u64
     }
 

@@ -15,6 +15,7 @@ mod desire;
 mod group;
 mod journal;
 mod key;
+mod key_list;
 mod keys;
 mod log;
 mod members;

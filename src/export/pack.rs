@@ -47,7 +47,7 @@ impl Packer {
     /// # Errors
     /// The route cannot go to this group: we have no address to offer, or the members cannot take one of that family.
     pub fn next_hop(&self, attrs: &AttrSet, own: bool) -> Result<NextHop, Reason> {
-        let next_hop = if own { self.own_next_hop().ok_or(Reason::NextHopInvalid)? } else { attrs.head().next_hop };
+        let next_hop = if own { self.own_next_hop().ok_or(Reason::NextHopInvalid)? } else { attrs.next_hop() };
         match (self.key.family, next_hop) {
             // RFC 8950 4: never to a peer without the capability, and never converted.
             (Family::Ipv4Unicast, NextHop::V6(_) | NextHop::V6WithLinkLocal(..)) if !self.key.extended_next_hop => {
@@ -74,7 +74,7 @@ impl Packer {
     pub fn takes_own_next_hop(&self, attrs: &AttrSet, source: PeerKind) -> bool {
         let head = attrs.head();
         let tagged = |tag: Tags| head.tags.0 & tag.0 != 0;
-        if head.next_hop.address().is_unspecified() || tagged(NEXT_HOP_SELF) {
+        if attrs.next_hop().address().is_unspecified() || tagged(NEXT_HOP_SELF) {
             return true;
         }
         if tagged(NEXT_HOP_UNCHANGED) {
@@ -179,7 +179,7 @@ impl Packer {
     /// RFC 4271 5.1.5, RFC 4456 8.
     fn edit_for_ibgp(&self, attrs: &AttrSet, route: &Route, edits: &mut Edits) {
         let head = attrs.head();
-        if head.local_pref.is_none() {
+        if head.local_pref().is_none() {
             edits.push((code::LOCAL_PREF, flag::TRANSITIVE, Some(Value::from_slice(&DEFAULT_LOCAL_PREF.to_be_bytes()))));
         }
         let Some(originator) = route.reflected_from else { return };

@@ -1,7 +1,7 @@
 //! What a group advertises, interned: attributes after policy, what is done to them on the way out, and whom they are not for.
 //! Equal routes have one id, so a bucket of NLRI that share messages is a run of equal ids.
 
-use crate::rib::PeerId;
+use crate::rib::{Arena, PeerId};
 use crate::wire::RouterId;
 use crate::wire::attr::AttrSet;
 use foldhash::fast::FixedState;
@@ -40,10 +40,10 @@ impl Route {
 }
 
 /// The routes of one group, counted by use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Routes {
     ids: HashTable<u32>,
-    entries: Vec<Entry>,
+    entries: Arena<Entry>,
     free: Vec<u32>,
 }
 
@@ -57,26 +57,27 @@ struct Entry {
 const HASHER: FixedState = FixedState::with_seed(0x6b75_6267_7072_6f75);
 
 impl Routes {
+    pub fn new() -> Self {
+        Self { ids: HashTable::new(), entries: Arena::new(), free: Vec::new() }
+    }
+
     /// The id of `route`, counted as one use.
     pub fn intern(&mut self, route: Route) -> RouteId {
         let hash = HASHER.hash_one(&route);
-        if let Some(&id) = self.ids.find(hash, |id| self.entries[*id as usize].route == route) {
-            self.entries[id as usize].uses += 1;
+        if let Some(&id) = self.ids.find(hash, |id| self.entries[*id].route == route) {
+            self.entries[id].uses += 1;
             return RouteId(id);
         }
         let entry = Entry { route, uses: 1 };
         let id = match self.free.pop() {
             Some(id) => {
-                self.entries[id as usize] = entry;
+                self.entries[id] = entry;
                 id
             }
-            None => {
-                self.entries.push(entry);
-                u32::try_from(self.entries.len() - 1).expect("destination ids are 32 bits, so are route ids")
-            }
+            None => self.entries.push(entry),
         };
         let entries = &self.entries;
-        self.ids.insert_unique(hash, id, |id| HASHER.hash_one(&entries[*id as usize].route));
+        self.ids.insert_unique(hash, id, |id| HASHER.hash_one(&entries[*id].route));
         RouteId(id)
     }
 
@@ -87,11 +88,11 @@ impl Routes {
     }
 
     pub fn retain(&mut self, id: RouteId) {
-        self.entries[id.0 as usize].uses += 1;
+        self.entries[id.0].uses += 1;
     }
 
     pub fn release(&mut self, id: RouteId) {
-        let entry = &mut self.entries[id.0 as usize];
+        let entry = &mut self.entries[id.0];
         entry.uses -= 1;
         if entry.uses > 0 {
             return;
@@ -106,12 +107,12 @@ impl Routes {
     }
 
     pub fn get(&self, id: RouteId) -> &Route {
-        &self.entries[id.0 as usize].route
+        &self.entries[id.0].route
     }
 
     /// Octets, without the attributes, which the tables share.
     pub fn memory(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>() + self.ids.allocation_size()
+        self.entries.memory() + self.ids.allocation_size()
     }
 
     /// How many different routes there are.

@@ -287,8 +287,7 @@ impl Cell {
             let result = super::member::write(conn, members, BUDGET, &mut progress);
             self.bytes_sent += conn.take_sent();
             if progress.messages > 0 {
-                self.machine.handle_written(conn.id, now);
-                self.machine.count_sent_updates(progress.updates);
+                conn.note_written(progress.updates, now);
                 pumped.read_journal |= progress.updates > 0;
             }
             for family in Family::ALL.into_iter().filter(|f| progress.ask_clean[f.index()]) {
@@ -306,12 +305,24 @@ impl Cell {
         pumped
     }
 
+    /// Tells the machine what was written. Its timers need to know only when one of them fires: a pass over thousands of peers
+    /// should not look at each one's.
+    pub fn account(&mut self) {
+        for conn in &mut self.conns {
+            if let Some((at, updates)) = conn.take_written() {
+                self.machine.handle_written(conn.id, at);
+                self.machine.count_sent_updates(updates);
+            }
+        }
+    }
+
     /// Whether the task must change what it waits for.
     pub fn wants_attention(&self) -> bool {
         !self.outbox.is_empty() || self.conns.iter().any(|c| c.blocked) || (self.established.is_some() && self.conns.is_empty())
     }
 
-    pub fn snapshot(&self, shard: usize, now: Instant) -> PeerSnapshot {
+    pub fn snapshot(&mut self, shard: usize, now: Instant) -> PeerSnapshot {
+        self.account();
         PeerSnapshot {
             id: self.config.id,
             remote: self.config.remote,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -44,13 +44,15 @@ pub struct Conn<S = TcpStream> {
     written: usize,
     /// Octets written since somebody asked.
     sent: u64,
+    /// What the machine has still to hear: when a message was completed last, and how many UPDATEs were.
+    unheard: Option<(Instant, u64)>,
     /// The socket took less than it was given; nothing more until it is writable.
     pub blocked: bool,
 }
 
 impl<S: Stream> Conn<S> {
     pub fn new(id: ConnId, stream: S) -> Self {
-        Self { id, stream: Rc::new(stream), control: VecDeque::new(), written: 0, sent: 0, blocked: false }
+        Self { id, stream: Rc::new(stream), control: VecDeque::new(), written: 0, sent: 0, unheard: None, blocked: false }
     }
 
     pub fn push(&mut self, message: Bytes) {
@@ -115,7 +117,11 @@ impl<S: Stream> Conn<S> {
     /// # Errors
     /// The connection is broken.
     pub fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self.stream.try_write_vectored(slices) {
+        let result = match slices {
+            [one] => self.stream.try_write(one),
+            more => self.stream.try_write_vectored(more),
+        };
+        match result {
             Ok(n) => {
                 self.sent += n as u64;
                 Ok(n)
@@ -126,6 +132,17 @@ impl<S: Stream> Conn<S> {
             }
             Err(e) => Err(e),
         }
+    }
+
+    /// Messages were completed, `updates` UPDATEs among them.
+    pub fn note_written(&mut self, updates: u64, now: Instant) {
+        let before = self.unheard.map_or(0, |(_, updates)| updates);
+        self.unheard = Some((now, before + updates));
+    }
+
+    /// What was noted since the last call.
+    pub fn take_written(&mut self) -> Option<(Instant, u64)> {
+        self.unheard.take()
     }
 
     /// Octets written since the last call.

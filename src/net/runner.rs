@@ -259,12 +259,13 @@ impl Runner {
     }
 
     pub fn snapshot(&self, shard: usize, now: Instant) -> PeerSnapshot {
-        self.cell.borrow().snapshot(shard, now)
+        self.cell.borrow_mut().snapshot(shard, now)
     }
 
     /// Carries out what the machine wants.
     pub(super) fn settle(&self, shard: &Shard) {
         let mut cell = self.cell.borrow_mut();
+        cell.account();
         while let Some(output) = cell.machine.poll() {
             cell.obey(output, shard);
         }
@@ -291,6 +292,7 @@ impl Runner {
             let conns: Vec<ConnId> = cell.conns.iter().map(|c| c.id).collect();
             conns.into_iter().for_each(|id| cell.read(id, shard, at));
         }
+        cell.account();
         cell.machine.handle_timeout(at);
     }
 

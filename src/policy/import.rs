@@ -48,7 +48,7 @@ impl Import {
     /// the next hop that import sets is no order to the sessions that export the route.
     fn finish(&self, attrs: AttrSet) -> AttrSet {
         let head = attrs.head();
-        let last_resort = self.ebgp && head.marks.contains(Marks::GRACEFUL_SHUTDOWN) && head.local_pref != Some(0);
+        let last_resort = self.ebgp && head.marks.contains(Marks::GRACEFUL_SHUTDOWN) && head.local_pref() != Some(0);
         let tags = Tags(head.tags.0 & !(NEXT_HOP_SELF.0 | NEXT_HOP_UNCHANGED.0));
         if !last_resort && tags == head.tags {
             return attrs;

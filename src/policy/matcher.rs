@@ -69,16 +69,16 @@ impl Matcher {
         let within = |nets: &Option<Vec<IpNet>>, address: Option<IpAddr>| {
             nets.as_ref().is_none_or(|nets| address.is_some_and(|a| nets.iter().any(|net| net.contains(&a))))
         };
-        if !value(&m.med, head.med.unwrap_or(0)) {
+        if !value(&m.med, attrs.med().unwrap_or(0)) {
             return Some("med");
         }
-        if !value(&m.local_pref, head.local_pref.unwrap_or(100)) {
+        if !value(&m.local_pref, head.local_pref().unwrap_or(100)) {
             return Some("localPref");
         }
         if !within(&m.neighbors, neighbor) {
             return Some("neighbors");
         }
-        if !within(&m.next_hops, Some(head.next_hop.address())) {
+        if !within(&m.next_hops, Some(attrs.next_hop().address())) {
             return Some("nextHops");
         }
         if self.prefixes.as_ref().is_some_and(|set| !set.contains(prefix)) {

@@ -284,7 +284,7 @@ fn loops_are_rejected_before_policy() {
 fn graceful_shutdown_of_an_external_peer_is_the_last_resort() {
     let shutdown = PathAttributes { communities: vec![0xffff_0000], ..attributes(&[64500]) };
     let local_pref = |import: &Import| match run(import, &shutdown) {
-        Outcome::Accept(attrs) => attrs.head().local_pref,
+        Outcome::Accept(attrs) => attrs.head().local_pref(),
         Outcome::Reject(reason) => panic!("rejected: {reason}"),
     };
     assert_eq!(local_pref(&import()), Some(0));

@@ -5,17 +5,17 @@ const CHUNK: usize = 1024;
 
 /// Dense storage addressed by `u32`.
 #[derive(Debug)]
-pub(super) struct Arena<T> {
+pub(crate) struct Arena<T> {
     chunks: Vec<Vec<T>>,
 }
 
 impl<T> Arena<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { chunks: Vec::new() }
     }
 
     /// Appends an element and returns its index.
-    pub(super) fn push(&mut self, value: T) -> u32 {
+    pub(crate) fn push(&mut self, value: T) -> u32 {
         let index = self.len();
         if self.chunks.last().is_none_or(|c| c.len() == CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
@@ -25,18 +25,18 @@ impl<T> Arena<T> {
     }
 
     /// One more than the highest index in use.
-    pub(super) fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         let full = self.chunks.len().saturating_sub(1) * CHUNK;
         let count = full + self.chunks.last().map_or(0, Vec::len);
         u32::try_from(count).expect("fewer than 2^32 elements fit into memory")
     }
 
-    pub(super) fn get(&self, index: u32) -> Option<&T> {
+    pub(crate) fn get(&self, index: u32) -> Option<&T> {
         self.chunks.get(index as usize / CHUNK)?.get(index as usize % CHUNK)
     }
 
     /// Bytes allocated for the elements themselves.
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.chunks.len() * CHUNK * size_of::<T>() + self.chunks.capacity() * size_of::<Vec<T>>()
     }
 }

@@ -85,7 +85,7 @@ impl<'a> Chooser<'a> {
             if set.len() >= self.multipath {
                 break;
             }
-            if set.iter().all(|i| self.attrs.get(paths[*i].attr).head().next_hop != candidate.attrs.next_hop) {
+            if set.iter().all(|i| self.attrs.get(paths[*i].attr).next_hop() != candidate.attrs.next_hop()) {
                 set.push(index);
             }
         }
@@ -128,7 +128,7 @@ impl<'a> Chooser<'a> {
         let cost = self.check(path, prefix).ok()?;
         let info = &self.peers.get(&path.source).expect("a peer is known as long as it has paths").info;
         Some(Candidate {
-            attrs: self.attrs.get(path.attr).head(),
+            attrs: self.attrs.get(path.attr),
             kind: info.kind,
             router_id: info.router_id.get(),
             addr: info.addr,

@@ -3,7 +3,7 @@
 
 use super::PeerId;
 use crate::policy::PeerKind;
-use crate::wire::attr::{AttrHead, Marks};
+use crate::wire::attr::{AttrHead, AttrSet, Marks};
 use smallvec::SmallVec;
 use std::cmp::Ordering::{self, Equal};
 use std::fmt;
@@ -28,15 +28,15 @@ impl Default for Rules {
 
 impl Rules {
     /// MED as it is compared.
-    pub(super) fn med(&self, attrs: &AttrHead) -> u32 {
-        attrs.med.unwrap_or(if self.missing_med_worst { u32::MAX } else { 0 })
+    pub(super) fn med(&self, attrs: &AttrSet) -> u32 {
+        attrs.med().unwrap_or(if self.missing_med_worst { u32::MAX } else { 0 })
     }
 }
 
 /// An eligible path with everything that the decision looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate<'a> {
-    pub attrs: &'a AttrHead,
+    pub attrs: &'a AttrSet,
     pub kind: PeerKind,
     /// BGP identifier of the peer.
     pub router_id: u32,
@@ -55,7 +55,7 @@ pub struct Candidate<'a> {
 impl Candidate<'_> {
     /// RFC 4456 9: ORIGINATOR_ID stands for the BGP identifier.
     fn id(&self) -> u32 {
-        self.attrs.originator_id.map_or(self.router_id, |id| id.get())
+        self.attrs.head().originator_id.map_or(self.router_id, |id| id.get())
     }
 
     fn is_older_ebgp(&self) -> bool {
@@ -64,8 +64,9 @@ impl Candidate<'_> {
 
     /// MEDs are comparable within one neighbor AS; paths without any AS are all of our own. A leading AS_SET names no neighbor.
     fn same_neighbor(&self, other: &Self) -> bool {
-        match (self.attrs.neighbor_as, other.attrs.neighbor_as) {
-            (None, None) => self.attrs.path_len == 0 && other.attrs.path_len == 0,
+        let (this, other) = (self.attrs.head(), other.attrs.head());
+        match (this.neighbor_as, other.neighbor_as) {
+            (None, None) => this.path_len == 0 && other.path_len == 0,
             (one, two) => one == two,
         }
     }
@@ -138,8 +139,8 @@ impl fmt::Display for Step {
 ///
 /// Total and transitive among candidates of one neighbor AS, and among candidates that agree in MED.
 pub fn decide(a: &Candidate<'_>, b: &Candidate<'_>, rules: &Rules) -> (Ordering, Step) {
-    let (x, y) = (a.attrs, b.attrs);
-    let local_pref = |h: &AttrHead| h.local_pref.unwrap_or(rules.default_local_pref);
+    let (x, y) = (a.attrs.head(), b.attrs.head());
+    let local_pref = |h: &AttrHead| h.local_pref().unwrap_or(rules.default_local_pref);
     let stale = |h: &AttrHead| h.marks.contains(Marks::LLGR_STALE);
     let lower = |step: Step, order: Ordering| (order != Equal).then_some((order, step));
     None.or_else(|| lower(Step::LlgrStale, stale(x).cmp(&stale(y))))
@@ -147,7 +148,7 @@ pub fn decide(a: &Candidate<'_>, b: &Candidate<'_>, rules: &Rules) -> (Ordering,
         .or_else(|| lower(Step::LocalOrigin, (a.kind != PeerKind::Local).cmp(&(b.kind != PeerKind::Local))))
         .or_else(|| lower(Step::AsPathLength, x.path_len.cmp(&y.path_len)))
         .or_else(|| lower(Step::Origin, x.origin.cmp(&y.origin)))
-        .or_else(|| lower(Step::Med, if a.same_neighbor(b) { rules.med(x).cmp(&rules.med(y)) } else { Equal }))
+        .or_else(|| lower(Step::Med, if a.same_neighbor(b) { rules.med(a.attrs).cmp(&rules.med(b.attrs)) } else { Equal }))
         .or_else(|| lower(Step::EbgpOverIbgp, a.kind.is_internal().cmp(&b.kind.is_internal())))
         .or_else(|| lower(Step::IgpCost, a.cost.cmp(&b.cost)))
         .or_else(|| lower(Step::OlderEbgp, if rules.prefer_older_ebgp { b.is_older_ebgp().cmp(&a.is_older_ebgp()) } else { Equal }))

@@ -279,6 +279,11 @@ impl<K: Key> Dest<K> {
 
     /// Appends a path.
     pub(super) fn push(&mut self, path: Path) {
+        // A new destination is not read back: what was just written may still be on its way to memory.
+        if matches!(self.paths, Paths::None) {
+            self.paths = Paths::One(path);
+            return;
+        }
         self.paths = match std::mem::replace(&mut self.paths, Paths::None) {
             Paths::None => Paths::One(path),
             Paths::One(first) => Paths::Many(Box::new([first, path])),

@@ -24,6 +24,7 @@ mod tables;
 mod tests;
 mod view;
 
+pub(crate) use arena::Arena;
 pub use attrs::AttrId;
 pub use decide::{Candidate, Rules, Step, decide};
 pub use nexthop::{NextHopInterest, Resolution};

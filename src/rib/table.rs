@@ -274,6 +274,9 @@ impl<K: Key> Table<K> {
     }
 
     fn insert(&mut self, addr: K, len: u8) -> DestId {
+        if self.by_prefix.len() == self.by_prefix.capacity() {
+            self.grow();
+        }
         let dest = Dest::new(addr, len);
         let id = match self.free.pop() {
             Some(id) => {
@@ -286,6 +289,19 @@ impl<K: Key> Table<K> {
         self.by_prefix.insert_unique(hasher.hash_one((addr, len)), id, |&i| hasher.hash_one(dests[i].key()));
         self.lengths[usize::from(len)] += 1;
         DestId(id)
+    }
+
+    /// Builds the prefix map anew with twice the room, from the destinations in their order in memory: the map's own way to grow
+    /// visits them in random order, and needs the old map and the new one at once.
+    fn grow(&mut self) {
+        let room = 2 * self.by_prefix.len().max(16);
+        self.by_prefix = HashTable::new();
+        let (dests, hasher) = (&self.dests, &self.hasher);
+        let hash = |&i: &u32| hasher.hash_one(dests[i].key());
+        self.by_prefix.reserve(room, hash);
+        for id in (0..dests.len()).filter(|id| !dests[*id].is_free()) {
+            self.by_prefix.insert_unique(hash(&id), id, hash);
+        }
     }
 
     /// All but the peer's set of destinations, which depends on its other paths.

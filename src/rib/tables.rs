@@ -139,7 +139,7 @@ impl Rib {
             for Nlri { prefix, path_id } in nlri {
                 let Some(prefix) = Key::split(prefix) else { continue };
                 let arrival = Arrival { source: peer, path_id_rx: *path_id, attr, filtered };
-                table.announce(prefix, arrival, from, interner, |interner, a| rules.med(interner.get(a).head()));
+                table.announce(prefix, arrival, from, interner, |interner, a| rules.med(interner.get(a)));
             }
         });
         self.attrs.release(attr);
@@ -332,7 +332,7 @@ impl Decider<'_> {
         let (work, old) = (dest.work(), dest.best());
         let new = chooser(self.attrs, peers, self.params).choose(dest.paths(), old, work, || dest.prefix());
         if work == Work::AllWithMed {
-            let mut meds = dest.paths().iter().map(|p| self.params.rules.med(self.attrs.get(p.attr).head()));
+            let mut meds = dest.paths().iter().map(|p| self.params.rules.med(self.attrs.get(p.attr)));
             let first = meds.next();
             let differ = meds.any(|m| Some(m) != first);
             dest.set_med_differs(differ);

@@ -85,7 +85,7 @@ impl Kernel {
 /// What the kernel shall hold for a destination: nothing for what we originate ourselves, or have no path for.
 fn route(dest: &DestRef<'_>, install: Install, metric: u32) -> Option<Route> {
     let best = dest.best().filter(|b| b.source != PeerId::LOCAL)?;
-    let via = |path: &crate::rib::PathRef<'_>| Hop::via(path.attrs.head().next_hop.address());
+    let via = |path: &crate::rib::PathRef<'_>| Hop::via(path.attrs.next_hop().address());
     let hops = match install {
         Install::Best => [via(&best)].into_iter().collect(),
         Install::Ecmp => dest.multipath().iter().map(via).collect(),

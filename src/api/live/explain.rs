@@ -117,7 +117,7 @@ impl Way {
     /// Nothing was selected: no usable next hop, or selection is held back.
     fn undecided(&mut self, views: &[PathView<'_>]) {
         let reason = views.iter().filter(|v| !rows::is_filtered(v)).find_map(|view| match view.verdict {
-            Chosen::Ineligible(reason) => Some((reason, view.path.attrs.head().next_hop.address())),
+            Chosen::Ineligible(reason) => Some((reason, view.path.attrs.next_hop().address())),
             _ => None,
         });
         match reason {

@@ -25,8 +25,8 @@ fn row(prefix: IpNet, attrs: &AttrSet, source: &str) -> Network {
         prefix,
         source: source.to_owned(),
         next_hop: rows::next_hop(attrs),
-        local_pref: attrs.head().local_pref,
-        med: attrs.head().med,
+        local_pref: attrs.head().local_pref(),
+        med: attrs.med(),
         communities: attrs.communities().map(Community).collect(),
         large_communities: attrs.large_communities().map(|[a, b, c]| LargeCommunity(a, b, c)).collect(),
     }

@@ -11,7 +11,7 @@ use crate::api::types::{PathDetail, Problem, RouteDetail, SentTo};
 use crate::policy::Reason;
 use crate::rib::{DestRef, PathView, PeerId, Step, Verdict};
 use crate::speaker::RibState;
-use crate::wire::attr::AttrHead;
+use crate::wire::attr::AttrSet;
 
 /// # Errors
 /// No such prefix, or the daemon stops.
@@ -34,7 +34,7 @@ fn detail(state: &mut RibState, names: &Names, prefix: &IpNet) -> Option<RouteDe
     let prefix = dest.prefix();
     let mut views = dest.explain();
     views.sort_by_key(|view| rank(view.verdict));
-    let best = views.first().filter(|v| matches!(v.verdict, Verdict::Best(_))).map(|v| (v.path.attrs.head(), v.cost));
+    let best = views.first().filter(|v| matches!(v.verdict, Verdict::Best(_))).map(|v| (v.path.attrs, v.cost));
     let advertised = state.groups.advertises(dest.family(), dest.id());
     let paths = views.iter().map(|view| {
         let mut entry = rows::path(state, names, prefix, view);
@@ -70,8 +70,8 @@ fn rank(verdict: Verdict) -> (u8, std::cmp::Reverse<Option<Step>>) {
 }
 
 /// How the decision went for a path, with the values that told it from the best one.
-pub(super) fn decision(view: &PathView<'_>, best: Option<(&AttrHead, Option<u32>)>) -> String {
-    let lost = |step: Step| match best.and_then(|(head, cost)| values(step, (head, cost), (view.path.attrs.head(), view.cost))) {
+pub(super) fn decision(view: &PathView<'_>, best: Option<(&AttrSet, Option<u32>)>) -> String {
+    let lost = |step: Step| match best.and_then(|(set, cost)| values(step, (set, cost), (view.path.attrs, view.cost))) {
         Some((won, lost, sign)) => format!("the best path has {step} ({won} {sign} {lost})"),
         None => format!("the best path has {step}"),
     };
@@ -85,7 +85,7 @@ pub(super) fn decision(view: &PathView<'_>, best: Option<(&AttrHead, Option<u32>
 }
 
 fn ineligible(reason: Reason, view: &PathView<'_>) -> String {
-    let next_hop = view.path.attrs.head().next_hop.address();
+    let next_hop = view.path.attrs.next_hop().address();
     match reason {
         Reason::NextHopUnresolved => format!("next hop {next_hop} does not resolve"),
         Reason::NextHopInvalid => format!("next hop {next_hop} is no usable address"),
@@ -94,13 +94,13 @@ fn ineligible(reason: Reason, view: &PathView<'_>) -> String {
 }
 
 /// The winner's and the loser's value at a step that compares numbers.
-fn values(step: Step, won: (&AttrHead, Option<u32>), lost: (&AttrHead, Option<u32>)) -> Option<(u32, u32, char)> {
-    let pair = |value: fn(&AttrHead) -> u32| (value(won.0), value(lost.0));
+fn values(step: Step, won: (&AttrSet, Option<u32>), lost: (&AttrSet, Option<u32>)) -> Option<(u32, u32, char)> {
+    let pair = |value: fn(&AttrSet) -> u32| (value(won.0), value(lost.0));
     let ((won, lost), sign) = match step {
-        Step::LocalPref => (pair(|head| head.local_pref.unwrap_or(DEFAULT_LOCAL_PREF)), '>'),
-        Step::AsPathLength => (pair(|head| head.path_len.into()), '<'),
-        Step::Med => (pair(|head| head.med.unwrap_or(0)), '<'),
-        Step::ClusterListLength => (pair(|head| head.cluster_len.into()), '<'),
+        Step::LocalPref => (pair(|set| set.head().local_pref().unwrap_or(DEFAULT_LOCAL_PREF)), '>'),
+        Step::AsPathLength => (pair(|set| set.head().path_len.into()), '<'),
+        Step::Med => (pair(|set| set.med().unwrap_or(0)), '<'),
+        Step::ClusterListLength => (pair(|set| set.head().cluster_len.into()), '<'),
         Step::IgpCost => ((won.1?, lost.1?), '<'),
         _ => return None,
     };

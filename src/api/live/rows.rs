@@ -52,8 +52,8 @@ pub(super) fn attributes(prefix: IpNet, attrs: &AttrSet) -> RibEntry {
             WireOrigin::Egp => Origin::Egp,
             WireOrigin::Incomplete => Origin::Incomplete,
         },
-        local_pref: head.local_pref,
-        med: head.med,
+        local_pref: head.local_pref(),
+        med: attrs.med(),
         well_known_communities: communities.iter().filter_map(|c| c.well_known_name()).map(str::to_owned).collect(),
         communities,
         large_communities: attrs.large_communities().map(|[a, b, c]| LargeCommunity(a, b, c)).collect(),
@@ -72,7 +72,7 @@ pub(super) fn attributes(prefix: IpNet, attrs: &AttrSet) -> RibEntry {
 
 /// Absent where each session puts its own address.
 pub(super) fn next_hop(attrs: &AttrSet) -> Option<IpAddr> {
-    let (address, tags) = (attrs.head().next_hop.address(), attrs.head().tags);
+    let (address, tags) = (attrs.next_hop().address(), attrs.head().tags);
     Some(address).filter(|a| !(a.is_unspecified() && tags.0 & NEXT_HOP_SELF.0 != 0))
 }
 

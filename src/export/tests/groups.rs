@@ -159,11 +159,11 @@ fn reflection_matrix() {
         assert_eq!(bench.prefixes(member), expected, "to {kind:?} {member}");
         let set = |prefix: &str| bench.members[&PeerId(member)].1.get(&nlri(prefix)[0]).unwrap().clone();
         let own = set("10.9.0.0/16");
-        assert_eq!(own.head().next_hop, NextHop::V4([192, 0, 2, 1].into()));
+        assert_eq!(own.next_hop(), NextHop::V4([192, 0, 2, 1].into()));
         if kind != Ebgp && member != 1 {
             let client = set("10.1.0.0/16");
             assert_eq!((client.head().originator_id, client.cluster_list().next()), (RouterId::new(1), Some(CLUSTER)));
-            assert_eq!(client.head().next_hop, NextHop::V4([10, 0, 0, 1].into()));
+            assert_eq!(client.next_hop(), NextHop::V4([10, 0, 0, 1].into()));
             assert_eq!(set("10.3.0.0/16").head().originator_id, None);
         }
         bench.group.close(&mut rib);
@@ -284,7 +284,7 @@ fn add_path_sends_all_or_the_best() {
         bench.turn_with(&mut rib, &changed);
     }
     let prefs = |bench: &Bench, peer: u32| {
-        let mut prefs: Vec<u32> = bench.members[&PeerId(peer)].1.values().map(|a| a.head().local_pref.unwrap()).collect();
+        let mut prefs: Vec<u32> = bench.members[&PeerId(peer)].1.values().map(|a| a.head().local_pref().unwrap()).collect();
         prefs.sort_unstable();
         prefs
     };

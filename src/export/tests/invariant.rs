@@ -387,8 +387,8 @@ impl Member {
             }
             for reach in &update.reach {
                 let head = reach.attrs.head();
-                assert_eq!(head.local_pref, Some(100 + self.group as u32), "a message of another group");
-                let version = head.med.unwrap();
+                assert_eq!(head.local_pref(), Some(100 + self.group as u32), "a message of another group");
+                let version = reach.attrs.med().unwrap();
                 for nlri in &reach.nlri {
                     let newest = self.newest.entry(*nlri).or_default();
                     if version < *newest {

@@ -44,7 +44,7 @@ fn read(cursor: &mut Cursor, view: &mut View, bytes: &mut Vec<u8>, holds: &mut H
             holds.remove(nlri);
         }
         for reach in update.reach {
-            holds.extend(reach.nlri.iter().map(|nlri| (*nlri, reach.attrs.head().med.unwrap())));
+            holds.extend(reach.nlri.iter().map(|nlri| (*nlri, reach.attrs.med().unwrap())));
         }
     }
     true

@@ -16,7 +16,6 @@ use super::reason::Reason;
 use super::selector::Labels;
 use super::values::AnyCommunity;
 use crate::kube::objects::{EndpointSlice, Key, Node, Service};
-use crate::wire::attr::community::Community;
 use explain::Trail;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,16 +31,6 @@ pub struct Settings {
     pub ignore_exclude_label: bool,
     /// Do not announce where advertisements contradict each other, as MetalLB does; otherwise the highest LOCAL_PREF counts.
     pub strict: bool,
-}
-
-/// How far this node is on its way out of service.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Drain {
-    #[default]
-    No,
-    /// RFC 8326: still announced, but least preferred.
-    GracefulShutdown,
-    Withdrawn,
 }
 
 /// What counts of this node.
@@ -93,12 +82,6 @@ impl Attributes {
         }
         self.communities.extend(&other.communities);
     }
-
-    /// RFC 8326: everybody should prefer other paths.
-    fn shut_down(&mut self) {
-        self.communities.insert(AnyCommunity::Standard(Community::GRACEFUL_SHUTDOWN));
-        self.local_pref = Some(0);
-    }
 }
 
 /// One prefix that this node announces.
@@ -130,7 +113,6 @@ struct View {
 #[derive(Clone, Debug)]
 pub struct Announcer {
     settings: Settings,
-    drain: Drain,
     node: NodeFacts,
     config: Arc<Config>,
     index: PoolIndex,
@@ -147,7 +129,6 @@ impl Announcer {
     pub fn new(settings: Settings, node: NodeFacts) -> Self {
         Self {
             settings,
-            drain: Drain::No,
             node,
             config: Arc::default(),
             index: PoolIndex::default(),
@@ -168,13 +149,6 @@ impl Announcer {
     pub fn handle_node(&mut self, node: NodeFacts) {
         if self.node != node {
             self.node = node;
-            self.rejudge();
-        }
-    }
-
-    pub fn handle_drain(&mut self, drain: Drain) {
-        if self.drain != drain {
-            self.drain = drain;
             self.rejudge();
         }
     }
@@ -362,8 +336,6 @@ impl Announcer {
             Some(Reason::NodeNetworkUnavailable)
         } else if self.node.labels.contains_key(EXCLUDE_LABEL) && !self.settings.ignore_exclude_label {
             Some(Reason::NodeLabeledExcludeBalancers)
-        } else if self.drain == Drain::Withdrawn {
-            Some(Reason::Draining)
         } else {
             None
         };
@@ -416,9 +388,6 @@ impl Announcer {
             let first = chosen.next()?;
             let mut attributes = Attributes { local_pref: first.local_pref, communities: first.communities.clone() };
             chosen.for_each(|other| attributes.merge(other));
-            if self.drain == Drain::GracefulShutdown {
-                attributes.shut_down();
-            }
             Some(attributes)
         };
         let to = |peer: &String| merged(&|a| a.peers.is_empty() || a.peers.contains(peer)).map(|attributes| (peer.clone(), attributes));

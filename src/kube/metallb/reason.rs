@@ -61,7 +61,6 @@ reasons! {
     NoEndpoints = "noEndpoints", "run at least one ready pod of the Service";
     /// No peer that the advertisements name has a session on this node.
     NoPeer = "noPeer", "name a BGPPeer that selects this node in peers of the BGPAdvertisement";
-    Draining = "draining", "bgpctl undrain";
     /// Nothing blocks here: the prefix is handed to BGP.
     Announced = "announced", "bgpctl explain PREFIX --to PEER follows it from here";
 }

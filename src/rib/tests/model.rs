@@ -130,7 +130,7 @@ impl Model {
     }
 
     fn cost(&self, prefix: &IpNet, key: Key, path: &Path) -> Option<u32> {
-        let address = path.attrs.head().next_hop.address();
+        let address = path.attrs.next_hop().address();
         match self.watched.get(&address) {
             _ if path.filtered => None,
             _ if key.0 == PeerId::LOCAL => Some(0),
@@ -155,7 +155,7 @@ impl Model {
             .filter_map(|(key, path)| {
                 let (info, cost) = (self.peers[&key.0].info, self.cost(prefix, *key, path)?);
                 Some(Candidate {
-                    attrs: path.attrs.head(),
+                    attrs: &path.attrs,
                     kind: info.kind,
                     router_id: info.router_id.get(),
                     addr: info.addr,
@@ -169,11 +169,11 @@ impl Model {
         let wins = |a: &Candidate<'_>, others: &[Candidate<'_>]| {
             others.iter().all(|b| (a.source, a.path_id) == (b.source, b.path_id) || decide(a, b, &Rules::default()).0.is_lt())
         };
-        let neighbors: BTreeSet<_> = candidates.iter().map(|c| c.attrs.neighbor_as).collect();
+        let neighbors: BTreeSet<_> = candidates.iter().map(|c| c.attrs.head().neighbor_as).collect();
         let winners: Vec<_> = neighbors
             .iter()
             .filter_map(|n| {
-                let group: Vec<_> = candidates.iter().filter(|c| c.attrs.neighbor_as == *n).copied().collect();
+                let group: Vec<_> = candidates.iter().filter(|c| c.attrs.head().neighbor_as == *n).copied().collect();
                 group.iter().find(|c| wins(c, &group)).copied()
             })
             .collect();
@@ -325,7 +325,7 @@ impl Run {
                 NextHopInterest::Unwatch(a) => assert!(self.model.watched.remove(&a).is_some()),
             }
         }
-        let all = self.model.paths.values().flat_map(BTreeMap::values).map(|p| p.attrs.head().next_hop.address());
+        let all = self.model.paths.values().flat_map(BTreeMap::values).map(|p| p.attrs.next_hop().address());
         let wanted: BTreeSet<IpAddr> = all.filter(|a| self.model.own != Some(*a)).collect();
         assert_eq!(self.model.watched.keys().copied().collect::<BTreeSet<_>>(), wanted);
     }

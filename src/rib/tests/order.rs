@@ -24,7 +24,7 @@ impl Path {
 
     fn candidate(&self) -> Candidate<'_> {
         Candidate {
-            attrs: self.attrs.head(),
+            attrs: &self.attrs,
             kind: self.kind,
             router_id: u32::from(self.n),
             addr: IpAddr::from([10, 0, 0, self.addr]),

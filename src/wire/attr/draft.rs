@@ -43,24 +43,14 @@ impl<'a> Draft<'a> {
             self.entries.sort_by_key(|e| e.code);
             self.entries.dedup_by_key(|e| e.code);
         }
-        let mut head = AttrHead {
-            next_hop,
-            local_pref: None,
-            med: None,
-            originator_id: None,
-            neighbor_as: None,
-            path_len: 0,
-            cluster_len: 0,
-            origin: Origin::Incomplete,
-            marks: Marks::default(),
-            tags,
-        };
-        let mut tlvs: SmallVec<[u8; 512]> = SmallVec::new();
+        let mut head = AttrHead::new(tags);
+        let mut bytes: SmallVec<[u8; 512]> = SmallVec::new();
+        head.put_next_hop(next_hop, &mut bytes);
         for entry in &self.entries {
             note(entry, &mut head);
-            put_tlv(entry.flags, entry.code, &entry.value, &mut tlvs);
+            put_tlv(entry.flags, entry.code, &entry.value, &mut bytes);
         }
-        AttrSet::from_parts(head, &tlvs)
+        AttrSet::from_parts(head, &bytes)
     }
 }
 
@@ -73,8 +63,8 @@ fn note(entry: &Entry<'_>, head: &mut AttrHead) {
             head.path_len = u16::try_from(path.length()).unwrap_or(u16::MAX);
             head.neighbor_as = path.neighbor_as();
         }
-        code::MED => head.med = number(&entry.value),
-        code::LOCAL_PREF => head.local_pref = number(&entry.value),
+        code::MED => head.set_med_present(),
+        code::LOCAL_PREF => head.set_local_pref(number(&entry.value)),
         code::COMMUNITIES => head.marks = marks(&entry.value),
         code::ORIGINATOR_ID => head.originator_id = number(&entry.value).and_then(RouterId::new),
         code::CLUSTER_LIST => head.cluster_len = u16::try_from(entry.value.len() / 4).unwrap_or(u16::MAX),
@@ -169,9 +159,9 @@ impl From<&AttrSet> for PathAttributes {
         let mut attributes = Self {
             origin: head.origin,
             as_path: PathView::of(set).to_owned(),
-            next_hop: head.next_hop,
-            med: head.med,
-            local_pref: head.local_pref,
+            next_hop: set.next_hop(),
+            med: set.med(),
+            local_pref: head.local_pref(),
             atomic_aggregate: false,
             aggregator: None,
             communities: set.communities().collect(),

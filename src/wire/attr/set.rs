@@ -2,8 +2,12 @@
 
 use super::{NextHop, Origin, code, flag};
 use crate::wire::{Asn, RouterId};
+use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
 use triomphe::ThinArc;
 
 /// Local marks of a route, one bit a tag; `config` gives names to bits. Never on the wire.
@@ -28,42 +32,128 @@ impl Marks {
     }
 }
 
-/// What the decision process and the encoder read without walking the attributes.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+/// What the decision process and the encoder read without walking the attributes. A full table has a few hundred thousand of
+/// these, so what is seldom there, or seldom asked for, is not in it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AttrHead {
-    pub next_hop: NextHop,
-    pub local_pref: Option<u32>,
-    pub med: Option<u32>,
+    /// Of everything in the set: computed once, where the set was made.
+    hash: u32,
+    local_pref: u32,
     pub originator_id: Option<RouterId>,
     /// First AS of the path, confederation segments left out (RFC 4271 9.1.2.2 c); `None` for an empty path or a leading AS_SET.
     pub neighbor_as: Option<Asn>,
+    pub tags: Tags,
     /// Length as the decision process counts it: a set is 1, confederation segments are 0 (RFC 4271 9.1.2.2 a, RFC 5065 5.3).
     pub path_len: u16,
     /// Entries in CLUSTER_LIST.
     pub cluster_len: u16,
     pub origin: Origin,
     pub marks: Marks,
-    pub tags: Tags,
+    present: u8,
+    /// Octets of the next hop, which stands before the attributes.
+    next_hop_len: u8,
+}
+
+/// Bits of `AttrHead::present`.
+const LOCAL_PREF: u8 = 1;
+const MED: u8 = 2;
+
+impl AttrHead {
+    /// Of a set without any attribute.
+    pub(super) fn new(tags: Tags) -> Self {
+        Self {
+            hash: 0,
+            local_pref: 0,
+            originator_id: None,
+            neighbor_as: None,
+            tags,
+            path_len: 0,
+            cluster_len: 0,
+            origin: Origin::Incomplete,
+            marks: Marks::default(),
+            present: 0,
+            next_hop_len: 0,
+        }
+    }
+
+    /// Begins the bytes of a set with its next hop.
+    pub(super) fn put_next_hop(&mut self, next_hop: NextHop, bytes: &mut SmallVec<[u8; 512]>) {
+        match next_hop {
+            NextHop::V4(a) => bytes.extend_from_slice(&a.octets()),
+            NextHop::V6(a) => bytes.extend_from_slice(&a.octets()),
+            NextHop::V6WithLinkLocal(global, local) => {
+                bytes.extend_from_slice(&global.octets());
+                bytes.extend_from_slice(&local.octets());
+            }
+        }
+        self.next_hop_len = bytes.len() as u8;
+    }
+
+    pub(super) fn set_local_pref(&mut self, value: Option<u32>) {
+        self.local_pref = value.unwrap_or_default();
+        self.present |= if value.is_some() { LOCAL_PREF } else { 0 };
+    }
+
+    pub(super) fn set_med_present(&mut self) {
+        self.present |= MED;
+    }
+
+    pub fn local_pref(&self) -> Option<u32> {
+        (self.present & LOCAL_PREF != 0).then_some(self.local_pref)
+    }
 }
 
 /// An immutable, shareable set of path attributes: the head, and the attributes as TLVs in wire form, sorted by type, AS numbers
-/// always 4 octets. The next hop is in the head only (it travels in NEXT_HOP or MP_REACH_NLRI as the receiver needs it).
+/// always 4 octets. The next hop is apart (it travels in NEXT_HOP or MP_REACH_NLRI as the receiver needs it).
 #[derive(Clone)]
 pub struct AttrSet(ThinArc<AttrHead, u8>);
 
+/// Keyed anew in each process, so that no peer can choose sets that collide. Nothing that anybody sees depends on it.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+
 impl AttrSet {
-    /// `tlvs` must be canonical as described above; only this room builds it.
-    pub(in crate::wire) fn from_parts(head: AttrHead, tlvs: &[u8]) -> Self {
-        Self(ThinArc::from_header_and_slice(head, tlvs))
+    /// `bytes` are those of [`AttrHead::put_next_hop`], then TLVs that are canonical as described above; only this room builds it.
+    pub(super) fn from_parts(head: AttrHead, bytes: &[u8]) -> Self {
+        let hash = HASHER.hash_one((head.tags, head.next_hop_len, bytes)) as u32;
+        Self(ThinArc::from_header_and_slice(AttrHead { hash, ..head }, bytes))
     }
 
     pub fn head(&self) -> &AttrHead {
         &self.0.header.header
     }
 
+    fn split(&self) -> (&[u8], &[u8]) {
+        self.0.slice.split_at_checked(usize::from(self.head().next_hop_len)).unwrap_or_default()
+    }
+
+    pub fn next_hop(&self) -> NextHop {
+        let octets = self.split().0;
+        if let Ok(v4) = <[u8; 4]>::try_from(octets) {
+            return NextHop::V4(Ipv4Addr::from(v4));
+        }
+        match *octets.as_chunks::<16>().0 {
+            [global, local] => NextHop::V6WithLinkLocal(Ipv6Addr::from(global), Ipv6Addr::from(local)),
+            [global] => NextHop::V6(Ipv6Addr::from(global)),
+            _ => unreachable!("a next hop has 4, 16 or 32 octets"),
+        }
+    }
+
+    /// RFC 4271 5.1.4, MULTI_EXIT_DISC.
+    pub fn med(&self) -> Option<u32> {
+        if self.head().present & MED == 0 {
+            return None;
+        }
+        self.value(code::MED).and_then(super::number)
+    }
+
+    /// A hash of everything in the set, the same for equal sets within this process.
+    pub fn content_hash(&self) -> u32 {
+        self.head().hash
+    }
+
     /// All attributes but the next hop, as bytes ready for a 4-octet-AS session.
     pub fn bytes(&self) -> &[u8] {
-        &self.0.slice
+        self.split().1
     }
 
     /// The attributes in order of their type.
@@ -101,7 +191,7 @@ impl AttrSet {
 
     /// Memory of this set, in bytes, shared by all who hold it.
     pub fn size(&self) -> usize {
-        size_of::<AttrHead>() + 16 + self.bytes().len()
+        size_of::<AttrHead>() + 16 + self.0.slice.len()
     }
 
     /// Whether both are the same allocation: within one interner this is equality.
@@ -112,7 +202,7 @@ impl AttrSet {
 
 impl PartialEq for AttrSet {
     fn eq(&self, other: &Self) -> bool {
-        self.ptr_eq(other) || (self.head() == other.head() && self.bytes() == other.bytes())
+        self.ptr_eq(other) || (self.head() == other.head() && self.0.slice == other.0.slice)
     }
 }
 
@@ -120,16 +210,13 @@ impl Eq for AttrSet {}
 
 impl Hash for AttrSet {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // The head repeats what the bytes say, but for these two.
-        self.head().next_hop.hash(state);
-        self.head().tags.hash(state);
-        state.write(self.bytes());
+        state.write_u32(self.head().hash);
     }
 }
 
 impl fmt::Debug for AttrSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AttrSet").field("head", self.head()).field("bytes", &self.bytes()).finish()
+        f.debug_struct("AttrSet").field("head", self.head()).field("next_hop", &self.next_hop()).field("bytes", &self.bytes()).finish()
     }
 }
 

@@ -57,7 +57,7 @@ fn sent(peer: &PeerPlan, network: &NetworkPlan) -> String {
     match peer.session.export.apply(route) {
         Outcome::Accept(attrs) => {
             let communities: Vec<String> = attrs.communities().map(|c| format!("{}:{}", c >> 16, c & 0xffff)).collect();
-            format!("{} {}", communities.join(","), attrs.head().local_pref.unwrap_or(100))
+            format!("{} {}", communities.join(","), attrs.head().local_pref().unwrap_or(100))
         }
         Outcome::Reject(_) => "-".to_owned(),
     }
