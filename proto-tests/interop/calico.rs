@@ -1,9 +1,9 @@
 //! Our daemon driven by the objects of a cluster, and other daemons as its nodes and routers.
 
 use crate::cluster::Cluster;
-use crate::lab::{Host, Lab, PATIENCE, Process, eventually, v4};
+use crate::lab::{Lab, PATIENCE, eventually, v4};
 use crate::peers::{Kind, Peer, Route, Setup, one_of_each};
-use crate::us::{Kubgpd, neighbor, networks};
+use crate::us::Kubgpd;
 use serde_json::{Value, json};
 
 fn calico(kind: &str, name: &str, spec: Value) -> Value {
@@ -120,81 +120,4 @@ fn all_paths_to_an_address_of_a_service_pass_a_reflector() {
     let mut hops: Vec<String> = reader.paths(VIP).into_iter().map(|route| route.next_hop).collect();
     hops.sort();
     assert_eq!(hops, [v4(2), v4(4)]);
-}
-
-/// An address in the block of a node, which answers.
-fn pod(number: u8) -> String {
-    format!("10.244.{number}.1")
-}
-
-fn block(number: u8) -> String {
-    format!("10.244.{number}.0/26")
-}
-
-/// Sends from node to node without a pause until it is stopped.
-fn stream(from: &Host, to: u8) -> Process {
-    from.start("ping", &["-i", "0.02", "-I", &pod(from.number), &pod(to)])
-}
-
-/// How many of the packets were lost.
-fn lost(mut stream: Process) -> u32 {
-    stream.signal("INT");
-    stream.ended();
-    let log = stream.log();
-    // Streams of one host write to one log; this one has ended last.
-    let line = log.lines().rev().find(|line| line.contains("packets transmitted")).unwrap();
-    let numbers: Vec<u32> = line.split([' ', ',']).filter_map(|word| word.parse().ok()).collect();
-    assert!(numbers[0] > 50, "hardly anything was sent: {line}");
-    numbers[0] - numbers[1]
-}
-
-#[test]
-fn from_the_mesh_to_a_reflector_without_a_lost_packet() {
-    const BIRD: u8 = 3;
-    if !crate::ready() {
-        return;
-    }
-    let lab = Lab::new();
-    let (own, hosts) = (lab.host(1), [2, BIRD, 4].map(|number| lab.host(number)));
-    hosts.iter().for_each(|host| drop(host.run(&format!("ip address add {}/32 dev lo", pod(host.number)))));
-    let mut cluster = Cluster::start(&own);
-    reflector_cluster(&mut cluster, &[2, BIRD, 4], json!({}));
-    let [node, bird_host, other] = &hosts;
-    // Two nodes of ours and one of BIRD's, each with a session to the others.
-    let config = |host: &Host, peers: &[u8]| {
-        let neighbors: String = peers.iter().map(|peer| neighbor(&v4(*peer), 64512, "gracefulRestart: { mode: full }")).collect();
-        format!("{neighbors}{}fib: {{ install: best }}\n", networks(&[&block(host.number)]))
-    };
-    let nodes = [(node, [BIRD, 4]), (other, [2, BIRD])].map(|(host, mesh)| (host, mesh, Kubgpd::start(host, 64512, &config(host, &mesh))));
-    let mesh = |peer: u8| {
-        let channel = "ipv4 { import all; export where source = RTS_STATIC; };";
-        format!("protocol bgp mesh{peer} from common {{\n  neighbor {} as 64512;\n  direct;\n  {channel}\n}}\n", v4(peer))
-    };
-    let kernel = "protocol kernel { ipv4 { import none; export where source = RTS_BGP; }; }\n";
-    let setup = Setup { global: format!("{kernel}{}{}", mesh(2), mesh(4)), ..Setup::new(bird_host, 64512).networks(&[&block(BIRD)]) };
-    let bird = Peer::start(Kind::Bird, bird_host, setup);
-    let reaches = |from: &Host, to: u8| {
-        let route = from.query(&["ip", "route", "get", &pod(to), "from", &pod(from.number)]);
-        route.contains(&format!("via {}", v4(to)))
-    };
-    let pairs = [(node, 4), (other, 2), (node, BIRD), (bird_host, 4)];
-    pairs.iter().for_each(|(from, to)| eventually(PATIENCE, "the mesh is complete", || reaches(from, *to)));
-    let streams = pairs.map(|(from, to)| stream(from, to));
-
-    // First the sessions with the reflector, and the routes over them; then the mesh goes.
-    let _reflector = Kubgpd::start(&own, 64512, &cluster.section("n1", "reflector"));
-    nodes.iter().for_each(|(host, [a, b], daemon)| daemon.reload(&config(host, &[*a, *b, 1])));
-    bird.wait_established();
-    for (_, mesh, daemon) in &nodes {
-        let reflected = |peer: &u8| daemon.learned(&v4(1)).iter().any(|(prefix, _)| *prefix == block(*peer));
-        eventually(PATIENCE, "the reflector has told of the others", || mesh.iter().all(reflected));
-    }
-    [2, 4].iter().for_each(|peer| bird.wait_route(&block(*peer), "by its node", |route| route.next_hop == v4(*peer)));
-    nodes.iter().for_each(|(host, _, daemon)| daemon.reload(&config(host, &[1])));
-    ["mesh2", "mesh4"].iter().for_each(|name| drop(bird.ctl(&format!("disable {name}"))));
-    for (_, mesh, daemon) in &nodes {
-        eventually(PATIENCE, "the mesh is gone", || mesh.iter().all(|peer| daemon.learned(&v4(*peer)).is_empty()));
-    }
-    pairs.iter().for_each(|(from, to)| assert!(reaches(from, *to)));
-    assert_eq!(streams.map(lost), [0; 4], "packets between ours, back, to BIRD's node, from BIRD's node");
 }
