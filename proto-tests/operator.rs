@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
 
+#[path = "operator/allocator.rs"]
+mod allocator;
 #[path = "apiserver/mod.rs"]
 mod apiserver;
 #[path = "operator/manifests.rs"]
@@ -18,6 +20,8 @@ mod render;
 mod services;
 #[path = "daemon/setup.rs"]
 mod setup;
+#[path = "operator/status.rs"]
+mod status;
 
 use apiserver::ApiServer;
 use apiserver::faults::Order;

@@ -62,7 +62,8 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
     let mut hangup = signal(SignalKind::hangup()).map_err(signals)?;
     let speaker = speaker::start(arguments.config, (plan, text), arguments.shards.map(usize::from)).await.map_err(|e| e.to_string())?;
-    let serving = Serving::start(Daemon::new(speaker.clone(), levels, operator::start(speaker.clone())));
+    let cluster = operator::start(speaker.clone());
+    let serving = Serving::start(Daemon::new(speaker.clone(), levels, cluster.clone()));
     info!(version = env!("CARGO_PKG_VERSION"), "running");
     loop {
         tokio::select! {
@@ -80,6 +81,7 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
         _ = terminate.recv() => speaker.stop_at_once().await,
         _ = interrupt.recv() => speaker.stop_at_once().await,
     }
+    cluster.ended().await;
     serving.stop().await;
     Ok(())
 }

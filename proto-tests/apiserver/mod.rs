@@ -150,6 +150,13 @@ impl ApiServer {
         self.shared.lock().cluster.get(&cluster::id(row, namespace, name)).cloned()
     }
 
+    /// All objects of a kind, as [`get`](Self::get) names it.
+    pub fn list(&self, kind: &str) -> Vec<Value> {
+        let found = kind.rsplit_once('/').and_then(|(api, kind)| kinds::by_kind(api, kind));
+        let (row, _) = found.expect("a known kind");
+        self.shared.lock().cluster.list(row, None, &selector::Selector::default(), None).cloned().collect()
+    }
+
     /// As [`get`](Self::get) names it; true if there was such an object.
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) -> bool {
         let found = kind.rsplit_once('/').and_then(|(api, kind)| kinds::by_kind(api, kind));

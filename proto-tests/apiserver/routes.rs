@@ -99,6 +99,14 @@ impl Call {
         serde_saphyr::from_str(text).map_err(|error| Refusal(400, "BadRequest", error.to_string()))
     }
 
+    fn content_type(&self) -> &str {
+        self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    fn is_apply(&self) -> bool {
+        self.content_type().starts_with("application/apply-patch")
+    }
+
     fn manager(&self) -> String {
         let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("unknown");
         if self.get("fieldManager").is_empty() { agent.to_owned() } else { self.get("fieldManager").to_owned() }
@@ -123,12 +131,9 @@ async fn api(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Resul
     let target = target(&shared.lock().cluster, &path).ok_or_else(|| Refusal(404, "NotFound", "404 page not found".into()))?;
     let body = to_bytes(body, LARGEST).await.map_err(|error| Refusal(413, "RequestEntityTooLarge", error.to_string()))?;
     let call = Call { query: query(&parts.uri), headers: parts.headers, body };
-    {
-        let mut state = shared.lock();
-        state.accesses.insert(access(&parts.method, &target, &call));
-        if state.faults.forbidden.contains(target.row.plural) {
-            return Err(Refusal(403, "Forbidden", format!("{} is forbidden", target.row.plural)));
-        }
+    note(&shared, access(&parts.method, &target, &call), &target, &call);
+    if shared.lock().faults.forbidden.contains(target.row.plural) {
+        return Err(Refusal(403, "Forbidden", format!("{} is forbidden", target.row.plural)));
     }
     let answer = match (parts.method, &target.name) {
         (Method::GET, None) if call.is("watch") => return follow(&shared, &target, &call),
@@ -240,6 +245,17 @@ fn access(method: &Method, target: &Target, call: &Call) -> Access {
     Access { verb, group: target.row.group, resource, namespace: target.namespace.clone(), name: target.name.clone().or(selected) }
 }
 
+/// Whoever applies what is not there needs the right to create it besides.
+fn note(shared: &Shared, access: Access, target: &Target, call: &Call) {
+    let mut state = shared.lock();
+    let (namespace, name) = (target.namespace.as_deref().unwrap_or_default(), target.name.as_deref().unwrap_or_default());
+    let is_there = state.cluster.get(&id(target.row, namespace, name)).is_some();
+    if access.verb == "patch" && !is_there && call.is_apply() {
+        state.accesses.insert(Access { verb: "create", name: None, ..access.clone() });
+    }
+    state.accesses.insert(access);
+}
+
 fn follow(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response, Refusal> {
     let from = call.get("resourceVersion");
     let send_initial_events = call.is("sendInitialEvents");
@@ -322,9 +338,8 @@ fn write(shared: &Shared, target: &Target, method: &Method, call: &Call) -> Resu
 }
 
 fn change(cluster: &mut Cluster, target: &Target, id: &super::cluster::Id, call: &Call, manager: &str) -> Result<Value, Refusal> {
-    let kind = call.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let given = call.json()?;
-    if kind.starts_with("application/apply-patch") {
+    if call.is_apply() {
         if call.get("fieldManager").is_empty() {
             return Err(Refusal(400, "BadRequest", "PatchOptions.fieldManager: Required value".into()));
         }
@@ -335,6 +350,7 @@ fn change(cluster: &mut Cluster, target: &Target, id: &super::cluster::Id, call:
         // A patch that names no version applies to whatever there is.
         metadata.remove("resourceVersion");
     }
+    let kind = call.content_type();
     match kind.split(';').next() {
         Some("application/merge-patch+json" | "application/strategic-merge-patch+json") => patch::merge(&mut object, &given),
         Some("application/json-patch+json") => patch::json_patch(&mut object, &given).map_err(Refusal::invalid)?,

@@ -171,7 +171,7 @@ impl Daemon {
 /// Waits for something that has to come; the bound only ends a test that fails.
 #[expect(clippy::disallowed_methods, reason = "daemons run in real time")]
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(90);
     loop {
         if let Some(found) = look() {
             return found;

@@ -9,7 +9,7 @@ use super::apiserver::faults::Order;
 use super::apiserver::{Access, ApiServer};
 use super::render::overlay;
 use super::setup::{Daemon, Net, eventually};
-use super::{RR, calico, is_ready, metallb, node};
+use super::{CLIENT, RR, allocator, calico, is_ready, metallb, node, peer_of, service, slice};
 
 /// One thing that a rule allows.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -111,17 +111,30 @@ const CALICO: [&str; 2] = ["crd.projectcalico.org", "projectcalico.org"];
 
 /// Lists as part of watches, and then in pages as older API servers want them.
 fn both_ways_to_list(server: &ApiServer) {
-    let watched: BTreeSet<(String, Option<String>)> = server.accesses().into_iter().map(|a| (a.resource, a.namespace)).collect();
+    let all = |verb: &str| -> BTreeSet<(String, Option<String>)> {
+        server.accesses().into_iter().filter(|a| a.verb == verb).map(|a| (a.resource, a.namespace)).collect()
+    };
+    let watched = all("watch");
     server.order(&Order { no_streaming: Some(true), restart: true, ..Order::default() });
-    eventually("everything was listed", || {
-        let listed: BTreeSet<_> = server.accesses().into_iter().filter(|a| a.verb == "list").map(|a| (a.resource, a.namespace)).collect();
-        watched.is_subset(&listed).then_some(())
+    eventually("everything was listed", || watched.is_subset(&all("list")).then_some(()));
+}
+
+fn has_done(server: &ApiServer, verb: &str, resource: &str) {
+    eventually(&format!("{verb} {resource}"), || {
+        server.accesses().iter().any(|access| access.verb == verb && access.resource == resource).then_some(())
     });
+}
+
+/// One of MetalLB's objects, where the overlays look for them.
+fn at_home(kind: &str, version: &str, name: &str, spec: Value) -> Value {
+    let mut object = metallb(kind, version, name, spec);
+    object["metadata"]["namespace"] = json!("metallb-system");
+    object
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_role_of_reflectors_is_what_they_do() {
-    let net = Net::new(111);
+    let net = Net::new(135);
     let server = ApiServer::start().await.unwrap();
     server.put(node(&net, "rr", RR, json!({"projectcalico.org/RouteReflectorClusterID": "10.0.0.1"})));
     let settings = json!({"asNumber": 64512, "nodeToNodeMeshEnabled": false, "listenPort": net.port, "bindMode": "NodeIP"});
@@ -135,14 +148,53 @@ async fn the_role_of_reflectors_is_what_they_do() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_role_of_speakers_is_what_they_do() {
-    let net = Net::new(113);
+    let net = Net::new(136);
+    // An address on loopback is no next hop for others.
+    let Some(own) = kubgp::speaker::local_host().await.first_ipv4 else {
+        println!("SKIP: this machine has no IPv4 address but those on loopback");
+        return;
+    };
     let server = ApiServer::start().await.unwrap();
     server.put(node(&net, "rr", RR, Value::Null));
-    let mut pool = metallb("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]}));
-    pool["metadata"]["namespace"] = json!("metallb-system");
-    server.put(pool);
+    server.put(at_home("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]})));
+    server.put(at_home("BGPAdvertisement", "v1beta1", "all", json!({})));
+    let peer = json!({"myASN": 64512, "peerASN": 64512, "peerAddress": net.ip(CLIENT), "peerPort": net.port, "sourceAddress": own, "connectTime": "1s"});
+    server.put(at_home("BGPPeer", "v1beta2", "tor", peer));
+    server.put(service("web", "203.0.113.5"));
+    server.put(slice("web", Some("rr")));
     let speaker = start(&net, &server, "metallb-replacement", "vip", "router: { asn: 64512, id: 10.0.0.9 }\n");
-    eventually("it is ready", || is_ready(&speaker).then_some(()));
+    eventually("it is in force", || speaker.metric("kubgp_k8s_connected 1").then_some(()));
+    // What it tells is told, taken back, and told again.
+    let tor = peer_of(&net, CLIENT, &own.to_string());
+    has_done(&server, "patch", "servicebgpstatuses/status");
+    has_done(&server, "create", "events");
+    drop(tor);
+    has_done(&server, "delete", "servicebgpstatuses");
+    let _tor = peer_of(&net, CLIENT, &own.to_string());
+    has_done(&server, "patch", "events");
     both_ways_to_list(&server);
     exactly(&server.accesses(), &rights("metallb-replacement", "kubgp-vip"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_role_of_allocators_is_what_they_do() {
+    let net = Net::new(137);
+    let server = ApiServer::start().await.unwrap();
+    server.put(at_home("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]})));
+    let leader = start(&net, &server, "metallb-replacement", "allocator", "");
+    eventually("it leads", || leader.metric("kubgp_leader 1").then_some(()));
+    server.order(&Order { conflicts: Some(2), ..Order::default() });
+    server.put(allocator::wanting("a", json!({})));
+    allocator::has(&server, "a", "203.0.113.0");
+    has_done(&server, "get", "services");
+    has_done(&server, "create", "events");
+    for (kind, address) in [("ClusterIP", None), ("LoadBalancer", Some("203.0.113.0"))] {
+        let mut service = server.get("v1/Service", "shop", "a").unwrap();
+        service["spec"]["type"] = json!(kind);
+        server.put(service);
+        eventually(&format!("{address:?} as {kind}"), || (allocator::address(&server, "a").as_deref() == address).then_some(()));
+    }
+    has_done(&server, "patch", "events");
+    both_ways_to_list(&server);
+    exactly(&server.accesses(), &rights("metallb-replacement", "kubgp-allocator"));
 }

@@ -334,6 +334,14 @@ impl Group {
         keys.iter().any(|key| self.log.slot(*key).advertises())
     }
 
+    /// Whether `peer` was sent a route of the prefix, and has it still: in its Adj-RIB-Out, and read for certain.
+    pub fn has_sent(&self, rib: &Rib, prefix: &IpNet, peer: PeerId) -> bool {
+        let Some(dest) = rib.lookup(prefix) else { return false };
+        let plain = [dest.id().0];
+        let keys = if self.packer.sends_path_ids() { self.paths.of_dest(dest.id()) } else { &plain };
+        keys.iter().any(|key| self.log.advertises(*key, peer) && self.log.has_read(*key, peer))
+    }
+
     /// How many routes `peer` is sent, as a counter.
     pub fn advertised(&self, peer: PeerId) -> u64 {
         self.log.advertised_to(peer)

@@ -159,7 +159,19 @@ impl Store {
         self.table::<T>().map_or(0, |table| table.generation)
     }
 
-    /// Whether every kind is in sync, known not to be served or one that we may not read and can do without: from then on the absence of an object means something.
+    /// How many changes of objects of a kind there were, for [`changed_since`](Self::changed_since).
+    pub fn changes_of<T: Object>(&self) -> u64 {
+        self.table::<T>().map_or(0, Table::changes)
+    }
+
+    /// The objects of a kind that are new, differ or are gone since there were `since` changes, in the order of the changes, some
+    /// perhaps several times. `None`: too many to be told, so look at all.
+    pub fn changed_since<T: Object>(&self, since: u64) -> Option<Vec<&Key>> {
+        self.table::<T>()?.changed_since(since).map(Iterator::collect)
+    }
+
+    /// Whether every kind is in sync, known not to be served, or one that we may not read and can do without: from then on the absence
+    /// of an object means something.
     pub fn is_synced(&self) -> bool {
         self.tables.values().all(|table| table.presence() > Presence::Waiting)
     }

@@ -3,11 +3,16 @@
 //! Writes are level-triggered like everything else: a failed one leaves nothing behind and is repeated by whoever still sees a
 //! difference. Here they are retried a bounded number of times.
 
+mod assign;
+mod bgp_status;
 mod events;
 mod lease;
+mod retries;
 
+pub use self::bgp_status::{NODE_LABEL, OURS};
 pub use self::events::{About, Events, News};
 pub use self::lease::{Election, Terms};
+pub use self::retries::Retries;
 
 use std::fmt;
 use std::time::Duration;

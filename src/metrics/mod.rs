@@ -98,6 +98,9 @@ impl Families {
             self.add(&name::K8S_OBJECTS, &[("kind", kind)], *objects as f64);
             self.add(&name::K8S_WATCH_RESTARTS, &[("kind", kind)], *watch_restarts as f64);
         }
+        for (kind, severity, count) in &cluster.faulty {
+            self.add(&name::K8S_FAULTY_OBJECTS, &[("kind", kind), ("severity", severity)], *count as f64);
+        }
         if let Some(ipam) = &cluster.allocator {
             self.ipam(ipam);
         }
@@ -116,6 +119,7 @@ impl Families {
         for (pool, reason, count) in &ipam.failures {
             self.add(&name::IPAM_FAILURES, &[("pool", pool), ("reason", reason)], *count as f64);
         }
+        self.add(&name::IPAM_WRITE_FAILURES, &[], ipam.write_failures as f64);
     }
 
     fn session(&mut self, peer: &Peer) {

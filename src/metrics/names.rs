@@ -70,9 +70,11 @@ metrics! {
     K8S_CONNECTED = gauge("kubgp_k8s_connected", "1 while every watch is in contact with the API server.");
     K8S_OBJECTS = gauge("kubgp_k8s_objects", "Objects that are known, by kind.");
     K8S_WATCH_RESTARTS = counter("kubgp_k8s_watch_restarts_total", "Watches and lists that failed or were cut, by kind.");
+    K8S_FAULTY_OBJECTS = gauge("kubgp_k8s_faulty_objects", "Objects that are not, or not entirely, in effect, by kind and severity.");
     LEADER = gauge("kubgp_leader", "1 while this process gives addresses to Services; others with this role stand by.");
     IPAM_ADDRESSES = gauge("kubgp_ipam_addresses", "Addresses of pools: all that can be given, those in use, and the rest. A shared one counts once.");
     IPAM_FAILURES = counter("kubgp_ipam_allocation_failures_total", "Times that a Service got no address, by pool and reason.");
+    IPAM_WRITE_FAILURES = counter("kubgp_ipam_write_failures_total", "Attempts to write the status of a Service that failed.");
     SERVICES_ADVERTISED = gauge("kubgp_services_advertised", "Services whose addresses this node announces.");
     SERVICES_BLOCKED = gauge("kubgp_services_blocked", "Services that this node does not announce, by the first reason.");
     PROCESS_CPU = counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");

@@ -47,6 +47,8 @@ pub struct Cluster {
     /// Changes that were taken in.
     pub updates: u64,
     pub kinds: Vec<ClusterKind>,
+    /// Objects that are not, or not entirely, in effect: kind, `error` or `warning`, how many.
+    pub faulty: Vec<(String, &'static str, u64)>,
     /// `None` without the role.
     pub allocator: Option<Ipam>,
 }
@@ -58,6 +60,7 @@ pub struct Ipam {
     pub pools: Vec<IpamPool>,
     /// Pool, reason code, how often.
     pub failures: Vec<(String, &'static str, u64)>,
+    pub write_failures: u64,
 }
 
 /// A pool; IPv4 and IPv6.

@@ -60,10 +60,20 @@ fn followed() -> Snapshot {
         leads: true,
         pools: vec![IpamPool { name: "public".into(), total: [256, 0], used: [3, 0] }],
         failures: vec![("public".into(), "poolExhausted", 4)],
+        write_failures: 5,
     };
+    let faulty = vec![("BGPPeer".into(), "error", 2)];
     let kinds = vec![ClusterKind { kind: "Node", objects: 3, watch_restarts: 2 }];
     Snapshot {
-        cluster: Some(Cluster { connected: true, config_loaded: true, updates: 9, kinds, allocator: Some(ipam), ..Cluster::default() }),
+        cluster: Some(Cluster {
+            connected: true,
+            config_loaded: true,
+            updates: 9,
+            kinds,
+            faulty,
+            allocator: Some(ipam),
+            ..Cluster::default()
+        }),
         services: Some(Services { node: "n1".into(), announced, advertised: 1, blocked: vec![("noEndpoints", 2)] }),
         ..Snapshot::default()
     }

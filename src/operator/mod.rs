@@ -9,10 +9,18 @@
 //! Must never know: sessions, the RIB, how answers are printed.
 
 #[cfg(feature = "kube")]
+mod allocator;
+#[cfg(feature = "kube")]
 mod environment;
 #[cfg(feature = "kube")]
 mod merge;
+#[cfg(feature = "kube")]
+mod news;
+#[cfg(feature = "kube")]
+mod reports;
 mod state;
+#[cfg(feature = "kube")]
+mod status;
 #[cfg(feature = "kube")]
 mod task;
 #[cfg(feature = "kube")]
@@ -24,7 +32,7 @@ pub use crate::kube::calico::{Report, SessionKind, Severity, status as calico_st
 /// The language of [`Vips`].
 pub use crate::kube::metallb;
 pub use crate::kube::objects::Key;
-pub use state::{Figures, State, View, Vips};
+pub use state::{Allocated, Allocating, Figures, PoolUse, State, View, Vips};
 
 use crate::speaker::Handle;
 
@@ -34,6 +42,15 @@ pub fn start(speaker: Handle) -> View {
     let (state, view) = View::new();
     tokio::spawn(task::run(speaker, state));
     view
+}
+
+/// Never, where there is no such time.
+#[cfg(feature = "kube")]
+async fn until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Without Kubernetes in the program there is no cluster to follow.

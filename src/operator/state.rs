@@ -1,8 +1,13 @@
 //! What is told about the cluster.
 
-use crate::kube::calico::Report;
+use crate::kube::calico::{Report, Severity};
+use crate::kube::metallb::allocator::{Allocator, Refusal};
 use crate::kube::metallb::announce::Announcer;
 use crate::kube::metallb::model::Config;
+use crate::kube::metallb::ranges::Family;
+use crate::kube::objects::Key;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -17,12 +22,75 @@ pub struct State {
     pub is_in_force: bool,
     /// What is waited for, or wrong.
     pub reason: Option<String>,
-    /// What there is to say about objects, sorted.
-    pub reports: Arc<[Report]>,
+    /// What the roles with sessions have to say about objects, sorted; see [`State::remarks`].
+    pub(super) reports: Arc<[Report]>,
+    /// What the role `allocator` does; `None` without the role.
+    pub allocator: Option<Arc<Allocating>>,
     /// What the role `vip` decided, once it did.
     pub vips: Option<Arc<Vips>>,
     #[cfg(feature = "kube")]
     pub(super) counters: Option<Arc<crate::kube::watch::Counters>>,
+}
+
+/// What the role `allocator` does.
+#[derive(Clone, Debug, Default)]
+pub struct Allocating {
+    /// This process gives the addresses; otherwise another one does, or none, and the rest is empty.
+    pub is_leader: bool,
+    /// What was decided is in the statuses.
+    pub is_settled: bool,
+    /// In the order in which they are tried.
+    pub pools: Vec<PoolUse>,
+    /// Every Service of ours, in order.
+    pub services: Vec<Allocated>,
+    /// Attempts to write a status that failed.
+    pub failed_writes: u64,
+    /// How often there was no address, by pool (empty where none was asked) and reason code.
+    pub refusals: BTreeMap<(String, &'static str), u64>,
+    pub(super) reports: Vec<Report>,
+    #[cfg(feature = "kube")]
+    pub(super) counters: Option<Arc<crate::kube::watch::Counters>>,
+}
+
+/// A pool and how much of it is in use; IPv4 and IPv6.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PoolUse {
+    pub name: String,
+    /// Addresses that it can give.
+    pub total: [u128; 2],
+    /// A shared address counts once.
+    pub used: [u64; 2],
+}
+
+/// What a Service has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Allocated {
+    pub service: Key,
+    pub addresses: Vec<IpAddr>,
+    pub pool: Option<String>,
+    /// Its sharing key.
+    pub sharing: Option<String>,
+    /// Why a wish is not fulfilled, or why there is no address.
+    pub refusal: Option<Refusal>,
+}
+
+impl Allocating {
+    /// Pools and Services as the allocator has them.
+    pub(super) fn of(allocator: &Allocator) -> Self {
+        let pools = allocator.usage().into_iter().map(|(pool, used)| PoolUse {
+            name: pool.name.clone(),
+            total: Family::BOTH.map(|family| pool.size(family)),
+            used,
+        });
+        let services = allocator.allocations().map(|a| Allocated {
+            service: a.service.clone(),
+            addresses: a.addresses.to_vec(),
+            pool: a.pool.map(str::to_owned),
+            sharing: a.sharing.map(str::to_owned),
+            refusal: a.refusal.cloned(),
+        });
+        Self { pools: pools.collect(), services: services.collect(), ..Self::default() }
+    }
 }
 
 /// What the role `vip` decided last. Tables and explanations are worked out when somebody asks, so that a change costs a clone.
@@ -46,10 +114,35 @@ impl State {
     /// Figures by kind, as they are now.
     pub fn figures(&self) -> Vec<Figures> {
         #[cfg(feature = "kube")]
-        if let Some(counters) = &self.counters {
-            return counters.kinds().map(|(kind, c)| Figures { kind, objects: c.objects(), restarts: c.restarts() }).collect();
+        {
+            let of_allocator = self.allocator.as_ref().and_then(|allocator| allocator.counters.as_ref());
+            let mut kinds: BTreeMap<&'static str, Figures> = BTreeMap::new();
+            for (kind, c) in self.counters.iter().chain(of_allocator).flat_map(|counters| counters.kinds()) {
+                let sum = kinds.entry(kind).or_insert(Figures { kind, objects: 0, restarts: 0 });
+                (sum.objects, sum.restarts) = (sum.objects.max(c.objects()), sum.restarts + c.restarts());
+            }
+            kinds.into_values().collect()
         }
+        #[cfg(not(feature = "kube"))]
         Vec::new()
+    }
+
+    /// What there is to say about objects, by all roles, sorted.
+    pub fn remarks(&self) -> Vec<&Report> {
+        let of_allocator = self.allocator.iter().flat_map(|allocator| &allocator.reports);
+        let all: BTreeSet<&Report> = self.reports.iter().chain(of_allocator).collect();
+        all.into_iter().collect()
+    }
+
+    /// How many objects of each kind there is an error, and how many a warning about; kinds without any are absent.
+    pub fn faulty(&self) -> BTreeMap<(&str, Severity), u64> {
+        let objects: BTreeSet<(Severity, &str)> = self.remarks().into_iter().map(|r| (r.severity, r.object.as_str())).collect();
+        let mut counts = BTreeMap::new();
+        for (severity, object) in objects {
+            let kind = object.split(' ').next().unwrap_or(object);
+            *counts.entry((kind, severity)).or_default() += 1;
+        }
+        counts
     }
 
     /// Changes of objects that were taken in since the start.
@@ -84,5 +177,11 @@ impl View {
 
     pub fn state(&self) -> Arc<State> {
         Arc::clone(&self.0.borrow())
+    }
+
+    /// Returns when nothing will follow the cluster any more: the speaker has stopped, and the API server was told.
+    pub async fn ended(&self) {
+        let mut state = self.0.clone();
+        while state.changed().await.is_ok() {}
     }
 }

@@ -1,11 +1,14 @@
 //! The task: follows the running configuration, and for it the API server.
 
+use super::allocator;
+use super::news::{self, Voice};
 use super::state::State;
 use super::translate::{Named, Translated, Translator};
 use crate::config::file::Asn;
 use crate::config::plan::{KubernetesPlan, Plan, RemoteAs};
 use crate::kube::calico::{Hold, Report, Severity};
 use crate::kube::client::{Connection, Error};
+use crate::kube::selection::Role;
 use crate::kube::store::Store;
 use crate::kube::watch::{Options, Watch};
 use crate::speaker::{Handle, HandleError, Inputs, Running};
@@ -13,24 +16,49 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 /// Runs as long as the speaker does. Other settings of the section `kubernetes` start it anew.
 pub async fn run(speaker: Handle, state: watch::Sender<Arc<State>>) {
     let mut running = speaker.watch_running();
-    let mut operator = Operator { speaker, state, told: None, refusal: None };
+    let mut operator = Operator { speaker, state, told: None, refusal: None, voice: None };
     loop {
         let plan = running.borrow_and_update().plan.kubernetes.clone();
+        let mut helpers = Helpers::default();
         let work = async {
             match &plan {
-                Some(plan) => operator.serve(plan).await,
+                Some(plan) => operator.serve(plan, &mut helpers).await,
                 None => operator.rest().await,
             }
             std::future::pending::<()>().await
         };
-        tokio::select! {
-            () = work => {}
-            changed = other(&mut running, plan.as_ref()) => if !changed { return },
+        let goes_on = tokio::select! {
+            () = work => true,
+            changed = other(&mut running, plan.as_ref()) => changed,
+        };
+        operator.voice = None;
+        helpers.end().await;
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+/// Tasks beside the one that puts configuration in force.
+#[derive(Default)]
+struct Helpers {
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Helpers {
+    /// Ends them in good order, if that does not take long.
+    async fn end(mut self) {
+        self.stop.send_replace(true);
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(PARTING, ended).await.is_err() {
+            warn!("the API server does not let go: its Lease ends by itself");
         }
     }
 }
@@ -52,6 +80,8 @@ struct Operator {
     told: Option<Inputs>,
     /// Why that is not in force.
     refusal: Option<String>,
+    /// Tells on objects what this node does; the role `vip` has one.
+    voice: Option<Voice>,
 }
 
 impl Operator {
@@ -64,7 +94,7 @@ impl Operator {
     }
 
     /// Follows a cluster; ends only with the speaker.
-    async fn serve(&mut self, plan: &KubernetesPlan) {
+    async fn serve(&mut self, plan: &KubernetesPlan, helpers: &mut Helpers) {
         self.tell(|state| state.is_enabled = true);
         let (connection, mut translator, mut watch) = loop {
             match connect(plan).await {
@@ -78,6 +108,9 @@ impl Operator {
             }
         };
         info!(server = connection.server(), node = plan.node_name, "following the cluster");
+        if let Err(e) = self.help(plan, &connection, helpers) {
+            error!(reason = %e, "nothing will be told on objects");
+        }
         let counters = watch.counters();
         self.tell(|state| state.counters = Some(counters));
         let (mut status, mut running) = (watch.status(), self.speaker.watch_running());
@@ -90,7 +123,8 @@ impl Operator {
                 watch.rediscover();
             }
             let reason = now.reason.or_else(|| hold.map(|hold| say(hold, plan))).or_else(|| self.refusal.clone());
-            let reason = reason.or_else(|| (!self.speaker.running().plan.router.is_known()).then(|| NO_ROUTER.to_owned()));
+            let is_nobody = has_sessions(plan) && !self.speaker.running().plan.router.is_known();
+            let reason = reason.or_else(|| is_nobody.then(|| NO_ROUTER.to_owned()));
             self.tell(|state| (state.is_connected, state.reason) = (now.connected, reason));
             tokio::select! {
                 () = watch.changed() => {}
@@ -102,6 +136,18 @@ impl Operator {
                 },
             }
         }
+    }
+
+    /// Starts what works on its own.
+    fn help(&mut self, plan: &KubernetesPlan, connection: &Connection, helpers: &mut Helpers) -> Result<(), Error> {
+        if plan.roles.contains(&Role::Vip) {
+            self.voice = Some(Voice::start(connection, (namespace(plan, connection), &plan.node_name), self.speaker.clone())?);
+        }
+        if plan.roles.contains(&Role::Allocator) {
+            let scope = allocator::Scope::new(connection, namespace(plan, connection), plan);
+            helpers.tasks.spawn(allocator::run(scope, self.state.clone(), helpers.stop.subscribe()));
+        }
+        Ok(())
     }
 
     /// A reload of the file may have made good what was refused.
@@ -119,7 +165,11 @@ impl Operator {
         let overruled = self.overruled(&translated);
         let Translated { inputs, reports, .. } = translated;
         let reports = [reports, malformed(store), overruled].concat();
-        self.report(reports);
+        self.report(reports, store);
+        if let Some(voice) = &self.voice {
+            let (news, wanted) = translator.said();
+            voice.tell(news, wanted);
+        }
         if self.told.as_ref() != Some(&inputs) {
             self.put_in_force(inputs).await;
         }
@@ -173,11 +223,17 @@ impl Operator {
     }
 
     /// Logs each report once, as long as it holds.
-    fn report(&self, mut reports: Vec<Report>) {
+    fn report(&self, mut reports: Vec<Report>, store: &Store) {
         reports.sort();
         reports.dedup();
         let before: BTreeSet<Report> = self.state.borrow().reports.iter().cloned().collect();
-        for Report { severity, object, field, message } in reports.iter().filter(|report| !before.contains(report)) {
+        for report in reports.iter().filter(|report| !before.contains(report)) {
+            // Pools are the business of the allocator: one Event is enough.
+            let about = news::about_report(store, report).filter(|about| about.kind != "IPAddressPool");
+            if let (Some(voice), Some(about)) = (&self.voice, about) {
+                voice.events.publish(about, news::of_report(report));
+            }
+            let Report { severity, object, field, message } = report;
             match severity {
                 Severity::Error => error!(object, field, "{message}"),
                 Severity::Warning => warn!(object, field, "{message}"),
@@ -193,9 +249,19 @@ impl Operator {
 
 async fn connect(plan: &KubernetesPlan) -> Result<(Connection, Translator, Watch), Error> {
     let connection = Connection::read(plan.kubeconfig.as_deref()).await?;
-    let translator = Translator::new(plan, plan.namespace.as_deref().unwrap_or_else(|| connection.namespace()));
+    let translator = Translator::new(plan, namespace(plan, &connection));
     let watch = Watch::start(&connection.client()?, &translator.selections(), Options::default());
     Ok((connection, translator, watch))
+}
+
+/// Where Secrets and namespaced objects are.
+fn namespace<'a>(plan: &'a KubernetesPlan, connection: &'a Connection) -> &'a str {
+    plan.namespace.as_deref().unwrap_or_else(|| connection.namespace())
+}
+
+/// Whether any role needs to know who we are.
+fn has_sessions(plan: &KubernetesPlan) -> bool {
+    plan.roles.iter().any(|role| *role != Role::Allocator)
 }
 
 fn say(hold: Hold, plan: &KubernetesPlan) -> String {
@@ -214,3 +280,5 @@ fn malformed(store: &Store) -> Vec<Report> {
 const NO_ROUTER: &str = "neither the file nor an object says which AS number is ours, so there are no sessions";
 /// How often files are read again that lead to no API server.
 const RETRY: Duration = Duration::from_secs(5);
+/// How long the parting from the API server may take.
+const PARTING: Duration = Duration::from_secs(3);

@@ -3,14 +3,17 @@
 use super::environment::Environment;
 use super::merge::{Merged, Merger, object_of};
 use super::state::Vips;
+use super::status::Wanted;
 use super::vip::Vip;
 use crate::config::Identities;
 use crate::config::file::Asn;
 use crate::config::plan::KubernetesPlan;
 use crate::kube::calico::{self, Hold, Local, Objects, Report, Roles};
+use crate::kube::metallb::objects::IPAddressPool;
 use crate::kube::objects::{Key, Node};
-use crate::kube::selection::{Role, Scope, Selections};
+use crate::kube::selection::{Role, Scope, Selection, Selections};
 use crate::kube::store::Store;
+use crate::kube::write::{About, News};
 use crate::speaker::Inputs;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -75,7 +78,12 @@ impl Translator {
             namespace: self.namespace.clone(),
             calico_namespace: self.calico_namespace().to_owned(),
         };
-        let mut selections = Selections::for_roles(&self.plan.roles, &scope);
+        // The role `allocator` has watches of its own while it leads; the pools show that there is contact meanwhile.
+        let (apart, roles): (Vec<_>, Vec<_>) = self.plan.roles.iter().partition(|role| **role == Role::Allocator);
+        let mut selections = Selections::for_roles(&roles, &scope);
+        if !apart.is_empty() {
+            selections.add(Selection::of::<IPAddressPool>().in_namespace(&self.namespace));
+        }
         let calico = if self.reflects() { calico::watches(CALICO_ROLES, &self.plan.node_name, true) } else { Vec::new() };
         let metallb = if self.vip.is_some() { Vip::watches(&self.namespace) } else { Vec::new() };
         calico.into_iter().chain(metallb).for_each(|selection| selections.add(selection));
@@ -129,6 +137,11 @@ impl Translator {
     /// What the role `vip` decided, if that is news.
     pub fn vips(&mut self) -> Option<Arc<Vips>> {
         self.vip.as_mut()?.picture()
+    }
+
+    /// What the role `vip` has to tell on objects since the last call, and what it wants to announce.
+    pub fn said(&mut self) -> (Vec<(About, News)>, Option<Arc<Wanted>>) {
+        self.vip.as_mut().map(Vip::said).unwrap_or_default()
     }
 
     fn calico(&self, store: &Store) -> Result<calico::Output, Hold> {

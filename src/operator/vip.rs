@@ -1,18 +1,21 @@
 //! The role `vip`: addresses of Services go to the peers that MetalLB's objects name.
 
+use super::news;
+use super::reports::of_complaint;
 use super::state::Vips;
+use super::status::Wanted;
 use crate::config::Identities;
 use crate::config::plan::KubernetesPlan;
-use crate::kube::calico::{Report, Severity};
+use crate::kube::calico::Report;
 use crate::kube::metallb::announce::{Announcer, NodeFacts, Settings};
 use crate::kube::metallb::check;
-use crate::kube::metallb::complaint::{Complaint, Severity as Grade};
 use crate::kube::metallb::model::Config;
 use crate::kube::metallb::objects::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
 use crate::kube::metallb::peers::{Lowered, Lowering, Surroundings};
 use crate::kube::objects::{ConfigMap, EndpointSlice, Key, Node, Object, Secret, Service};
 use crate::kube::selection::{LEGACY_CONFIG, Selection};
 use crate::kube::store::Store;
+use crate::kube::write::{About, News};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tracing::info;
@@ -27,6 +30,9 @@ pub struct Vip {
     services: BTreeSet<Key>,
     /// The configuration, the node or a Service changed since [`picture`](Self::picture) was taken.
     is_new: bool,
+    /// What is to be told on objects.
+    news: Vec<(About, News)>,
+    wanted: Option<Arc<Wanted>>,
 }
 
 impl Vip {
@@ -41,6 +47,8 @@ impl Vip {
             read: (None, None),
             services: BTreeSet::new(),
             is_new: false,
+            news: Vec::new(),
+            wanted: None,
         }
     }
 
@@ -48,6 +56,11 @@ impl Vip {
     pub fn picture(&mut self) -> Option<Arc<Vips>> {
         let take = || Arc::new(Vips { config: Arc::clone(&self.config), announcer: self.announcer.clone() });
         std::mem::take(&mut self.is_new).then(take)
+    }
+
+    /// What there is to tell on objects since the last call, and what is wanted now.
+    pub fn said(&mut self) -> (Vec<(About, News)>, Option<Arc<Wanted>>) {
+        (std::mem::take(&mut self.news), self.wanted.clone())
     }
 
     /// MetalLB's kinds; those of the core come with the role.
@@ -72,12 +85,18 @@ impl Vip {
         self.look_at_services(store);
         while let Some(event) = self.announcer.poll_event() {
             info!(service = %event.object.key, reason = event.reason, "{}", event.message);
+            if let Some(service) = store.get::<Service>(&event.object.key) {
+                self.news.push((news::about(service), news::of_event(&event, "Announce")));
+            }
+        }
+        if self.is_new {
+            self.wanted = Some(Arc::new(Wanted::of(&self.announcer, &self.config, node, store)));
         }
         let announcements: Vec<_> = self.announcer.announcements().collect();
         let names = said.neighbors.into_values().collect();
         let around = Surroundings { bfd: false, names, router_id: said.router_id, tags: TAGS };
         let lowered = self.lowering.lower(&self.config, &node.metadata.labels, &announcements, &around);
-        let reports = self.config.complaints.iter().chain(&lowered.complaints).map(report).collect();
+        let reports = self.config.complaints.iter().chain(&lowered.complaints).map(of_complaint).collect();
         (lowered, reports)
     }
 
@@ -136,17 +155,9 @@ impl Vip {
     }
 }
 
-fn shared<T: Object + Clone>(store: &Store) -> Vec<Arc<T>> {
+/// All objects of a kind.
+pub(super) fn shared<T: Object + Clone>(store: &Store) -> Vec<Arc<T>> {
     store.list::<T>().cloned().map(Arc::new).collect()
-}
-
-fn report(complaint: &Complaint) -> Report {
-    let severity = match complaint.severity {
-        Grade::Error => Severity::Error,
-        Grade::Warning => Severity::Warning,
-    };
-    let message = format!("{}; {}", complaint.message, complaint.remedy);
-    Report { severity, object: complaint.object.to_string(), field: complaint.path.clone(), message }
 }
 
 /// Of the 24 tags with names; the others are for the file, for Calico's objects, and for telling the two kinds of objects apart.

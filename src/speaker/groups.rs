@@ -259,6 +259,11 @@ impl Groups {
         groups().any(|g| g.key().family == family && g.members() > 0 && g.advertises(dest))
     }
 
+    /// Whether an established peer was sent the prefix; costs the same however many routes there are.
+    pub fn has_sent(&self, rib: &Rib, prefix: &IpNet, peer: PeerId) -> bool {
+        self.of(peer, Family::of(prefix)).is_some_and(|group| group.has_sent(rib, prefix, peer))
+    }
+
     pub fn advertised(&self, peer: PeerId, family: Family) -> u64 {
         self.of(peer, family).map_or(0, |g| g.advertised(peer))
     }

@@ -13,7 +13,7 @@ use crate::wire::Family;
 use crate::wire::attr::AttrSet;
 use arc_swap::ArcSwapOption;
 use ipnet::IpNet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -141,6 +141,22 @@ impl Handle {
         let look = Box::new(move |state: &mut RibState| drop(reply.send(look(state))));
         self.0.rib.send(RibCommand::Inspect(look)).await.map_err(|_| HandleError::Stopped)?;
         answer.await.map_err(|_| HandleError::Stopped)
+    }
+
+    /// Which of these prefixes and peers go together in fact: the session is established, its Adj-RIB-Out has the prefix, and the
+    /// peer has read it.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn sent(&self, wanted: BTreeMap<IpNet, BTreeSet<IpAddr>>) -> Result<BTreeSet<(IpNet, IpAddr)>, HandleError> {
+        let look = move |state: &mut RibState| {
+            let live: BTreeMap<IpAddr, PeerId> = state.live.iter().map(|(id, live)| (live.negotiated.remote_addr.ip(), *id)).collect();
+            let pairs = wanted.into_iter().flat_map(|(prefix, peers)| peers.into_iter().map(move |peer| (prefix, peer)));
+            let is_sent =
+                |(prefix, peer): &(IpNet, IpAddr)| live.get(peer).is_some_and(|peer| state.groups.has_sent(&state.rib, prefix, *peer));
+            pairs.filter(is_sent).collect()
+        };
+        self.inspect(look).await
     }
 
     /// Ends the session of a peer for `reason`.

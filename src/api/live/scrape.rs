@@ -13,12 +13,12 @@ use crate::config::Plan;
 use crate::config::file::{Compat as CompatWord, PeerLabel as LabelWord};
 use crate::fib;
 use crate::metrics::{
-    self, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Messages, Notifications,
-    Peer, PeerFamily, PeerLabel, PeerType, Process, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup,
+    self, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Ipam, IpamPool, Messages,
+    Notifications, Peer, PeerFamily, PeerLabel, PeerType, Process, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup,
 };
 use crate::net::PeerSnapshot;
 use crate::operator::metallb::status as vip_metrics;
-use crate::operator::{self, Vips};
+use crate::operator::{self, Severity, Vips};
 use crate::policy::PeerKind;
 use crate::rib::PeerId;
 use crate::session::{Counters, DownClass, NotificationKey, State as SessionState};
@@ -67,14 +67,27 @@ pub(super) async fn text(daemon: &Daemon) -> Result<String, Problem> {
 
 fn cluster(state: &operator::State, is_refused: bool) -> Option<Cluster> {
     let kind = |f: operator::Figures| ClusterKind { kind: f.kind, objects: f.objects, watch_restarts: f.restarts };
+    let word = |severity| if severity == Severity::Error { "error" } else { "warning" };
+    let faulty = state.faulty().into_iter().map(|((kind, severity), count)| (kind.to_owned(), word(severity), count));
     state.is_enabled.then(|| Cluster {
         connected: state.is_connected,
         config_loaded: state.is_in_force,
         config_stale: is_refused || state.vips.as_ref().is_some_and(|vips| vips.config.is_stale()),
         updates: state.changes(),
         kinds: state.figures().into_iter().map(kind).collect(),
-        allocator: None,
+        faulty: faulty.collect(),
+        allocator: state.allocator.as_deref().map(ipam),
     })
+}
+
+fn ipam(allocating: &operator::Allocating) -> Ipam {
+    let pool = |pool: &operator::PoolUse| IpamPool { name: pool.name.clone(), total: pool.total, used: pool.used };
+    Ipam {
+        leads: allocating.is_leader,
+        pools: allocating.pools.iter().map(pool).collect(),
+        failures: allocating.refusals.iter().map(|((pool, reason), count)| (pool.clone(), *reason, *count)).collect(),
+        write_failures: allocating.failed_writes,
+    }
 }
 
 fn services(vips: &Vips) -> Services {

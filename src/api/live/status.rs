@@ -136,7 +136,7 @@ fn remarks(daemon: &Daemon) -> String {
         let text = format!("{word}: {object}: {field}: {message}").replace('\n', " ");
         format!("# {text}\n")
     };
-    daemon.cluster().state().reports.iter().map(line).collect()
+    daemon.cluster().state().remarks().into_iter().map(line).collect()
 }
 
 /// Ready once the tables answer, what a cluster says is in force, route selection is not held back any more by a restart of ours, and

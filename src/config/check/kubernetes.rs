@@ -27,10 +27,11 @@ impl Checker<'_> {
             roles.push(role);
         }
         if roles.is_empty() {
-            self.complain(&place.key("roles"), "at least one role is required: vip, reflector");
+            self.complain(&place.key("roles"), "at least one role is required: vip, allocator, reflector");
         }
         let node_name = written.node_name.or_else(|| self.host.node_name());
-        if node_name.is_none() {
+        let is_bound = roles.iter().any(|role| *role != KubernetesRole::Allocator);
+        if node_name.is_none() && is_bound {
             let message = format!("the name of our Node is required; write it, or set the environment variable {NODE_NAME}");
             self.complain(&place.key("nodeName"), message);
         }
@@ -48,4 +49,4 @@ impl Checker<'_> {
 }
 
 /// What works.
-const SUPPORTED: [KubernetesRole; 2] = [KubernetesRole::Vip, KubernetesRole::Reflector];
+const SUPPORTED: [KubernetesRole; 3] = [KubernetesRole::Vip, KubernetesRole::Allocator, KubernetesRole::Reflector];

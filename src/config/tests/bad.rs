@@ -173,7 +173,7 @@ neighbors:
   - { address: 10.0.0.3, asn: 1, bfd: fast }
 bfd: { profiles: { fast: { transmit: 300ms } } }
 vips: { pools: [{ name: a }] }
-kubernetes: { enabled: true, nodeName: n1, roles: [allocator] }
+kubernetes: { enabled: true, nodeName: n1, roles: [node] }
 fib: { tunnels: { ipip: always } }
 drain: { onCordon: true }
 ";

@@ -7,10 +7,12 @@
 mod book;
 mod choose;
 mod facts;
+mod queue;
 #[cfg(test)]
 mod tests;
 
 pub use choose::Refusal;
+pub use queue::Queue;
 
 use super::class;
 use super::event::Event;
@@ -61,6 +63,8 @@ struct Entry {
     pool: Option<String>,
     /// Written since the status was last seen to change.
     written: Option<(Vec<IpAddr>, Option<String>)>,
+    /// A write failed, so that nobody knows what the status shows.
+    unsure: bool,
     refusal: Option<Refusal>,
     /// With whom it would share changed while it held something: if that excludes others, it is this Service that loses.
     changed_claim: bool,
@@ -76,6 +80,7 @@ impl Entry {
             held: Vec::new(),
             pool: None,
             written: None,
+            unsure: false,
             refusal: None,
             changed_claim: false,
             told_lost: Vec::new(),
@@ -115,6 +120,8 @@ pub struct Allocator {
     /// There has been a pool. Before that nothing is touched: pools that cannot be listed must not cost anybody an address.
     configured: bool,
     outputs: VecDeque<Output>,
+    /// Services examined so far.
+    examined: u64,
 }
 
 impl Allocator {
@@ -175,15 +182,25 @@ impl Allocator {
             entry.changed_claim = true;
             self.freed = true;
         }
+        if (&entry.facts.observed, &entry.facts.observed_pool) != (&facts.observed, &facts.observed_pool) {
+            entry.written = None;
+        }
         entry.facts = facts;
-        entry.written = None;
         self.dirty.insert(key.clone());
     }
 
     /// A status write did not succeed and no newer state will come by itself.
     pub fn handle_write_failed(&mut self, key: &Key) {
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.written = None;
+            (entry.written, entry.unsure) = (None, true);
+            self.dirty.insert(key.clone());
+        }
+    }
+
+    /// Writes that no newer state has followed count as failed: somebody may have undone one before it was seen.
+    pub fn handle_silence(&mut self) {
+        for (key, entry) in self.entries.iter_mut().filter(|(_, entry)| entry.written.is_some()) {
+            (entry.written, entry.unsure) = (None, true);
             self.dirty.insert(key.clone());
         }
     }
@@ -207,6 +224,11 @@ impl Allocator {
         })
     }
 
+    /// Why a Service has no address, or not the one that it wants.
+    pub fn refusal(&self, key: &Key) -> Option<&Refusal> {
+        self.entries.get(key)?.refusal.as_ref()
+    }
+
     /// Every pool with how many of its addresses are in use, IPv4 and IPv6; a shared address counts once.
     pub fn usage(&self) -> Vec<(Arc<Pool>, [u64; 2])> {
         let mut used: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
@@ -218,6 +240,11 @@ impl Allocator {
         }
         let count = |pool: &Arc<Pool>| (pool.clone(), used.get(pool.name.as_str()).copied().unwrap_or_default());
         self.book.pools().iter().map(count).collect()
+    }
+
+    /// Services examined and addresses looked at so far: what allocation costs, whatever the machine.
+    pub fn work(&self) -> u64 {
+        self.examined + self.book.looked()
     }
 
     fn settle(&mut self) {
@@ -290,6 +317,7 @@ impl Allocator {
     }
 
     fn examine(&mut self, key: &Key) {
+        self.examined += 1;
         self.waiting.remove(key);
         self.tell_of_old_annotation(key);
         self.entry(key).changed_claim = false;
@@ -467,7 +495,7 @@ impl Allocator {
             return;
         }
         let message = format!("the assigned address cannot stay: {reason}; {}", reason.remedy());
-        self.outputs.push_back(Output::Event(Event::normal(key, "ClearAssignment", message)));
+        self.outputs.push_back(Output::Event(Event::normal(key, "ClearAssignment", message).because(reason)));
     }
 
     /// Remembers why, and tells it once.
@@ -477,12 +505,13 @@ impl Allocator {
             return;
         }
         let message = format!("Failed to allocate IP for \"{key}\": {refusal}");
+        let cause = refusal.reason;
         entry.refusal = Some(refusal);
         let told = match event {
             "AdditionalAssignFailed" => Event::normal(key, event, message),
             _ => Event::warning(key, event, message),
         };
-        self.outputs.push_back(Output::Event(told));
+        self.outputs.push_back(Output::Event(told.because(cause)));
     }
 
     fn tell_of_old_annotation(&mut self, key: &Key) {
@@ -498,11 +527,15 @@ impl Allocator {
     fn write(&mut self, key: &Key) {
         let entry = self.entry(key);
         let desired = (entry.held.clone(), entry.pool.clone());
-        let is_so = entry.facts.observed == desired.0 && entry.facts.observed_pool == desired.1;
-        if is_so || entry.written.as_ref() == Some(&desired) {
+        let observed = || entry.facts.observed == desired.0 && entry.facts.observed_pool == desired.1;
+        let is_so = match &entry.written {
+            Some(written) => *written == desired,
+            None => !entry.unsure && observed(),
+        };
+        if is_so {
             return;
         }
-        entry.written = Some(desired.clone());
+        (entry.written, entry.unsure) = (Some(desired.clone()), false);
         let (addresses, pool) = desired;
         self.outputs.push_back(Output::Status(StatusWrite { service: key.clone(), addresses, pool }));
     }

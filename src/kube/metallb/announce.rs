@@ -270,7 +270,7 @@ impl Announcer {
             }
             Some(reason) if was_announced || (before != Some(reason) && GLOBAL.contains(&reason)) => {
                 let message = format!("not announced from node \"{node}\": {reason}; {}", reason.remedy());
-                self.events.push_back(Event::warning(key, "NotAnnounced", message));
+                self.events.push_back(Event::warning(key, "NotAnnounced", message).because(reason));
             }
             Some(_) => {}
         }

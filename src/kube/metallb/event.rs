@@ -1,6 +1,7 @@
 //! What is told to the user as an Event on an object.
 
 use super::complaint::ObjectRef;
+use super::reason::Reason;
 use crate::kube::objects::Key;
 use serde::Serialize;
 
@@ -17,15 +18,22 @@ pub struct Event {
     #[serde(rename = "type")]
     pub kind: EventType,
     pub reason: &'static str,
+    /// The code of what stands against it, so that another cause is another Event; may be empty.
+    #[serde(skip)]
+    pub cause: &'static str,
     pub message: String,
 }
 
 impl Event {
     pub fn normal(service: &Key, reason: &'static str, message: String) -> Self {
-        Self { object: ObjectRef::new("Service", service.clone()), kind: EventType::Normal, reason, message }
+        Self { object: ObjectRef::new("Service", service.clone()), kind: EventType::Normal, reason, cause: "", message }
     }
 
     pub fn warning(service: &Key, reason: &'static str, message: String) -> Self {
         Self { kind: EventType::Warning, ..Self::normal(service, reason, message) }
+    }
+
+    pub fn because(self, cause: Reason) -> Self {
+        Self { cause: cause.code(), ..self }
     }
 }

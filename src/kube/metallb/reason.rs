@@ -61,6 +61,8 @@ reasons! {
     NoEndpoints = "noEndpoints", "run at least one ready pod of the Service";
     /// No peer that the advertisements name has a session on this node.
     NoPeer = "noPeer", "name a BGPPeer that selects this node in peers of the BGPAdvertisement";
+    /// The peers that are to get the prefix have no established session, or did not read it yet.
+    NoSession = "noSession", "bgpctl show neighbors tells why the sessions are down";
     /// Nothing blocks here: the prefix is handed to BGP.
     Announced = "announced", "bgpctl explain PREFIX --to PEER follows it from here";
 }

@@ -6,19 +6,29 @@ use super::announce::Announcer;
 use super::complaint::{Complaint, Severity, as_text};
 use super::model::{Config, Pool};
 use super::ranges::Family;
-use crate::kube::objects::Key;
+use crate::kube::objects::{Key, Metadata, object};
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 #[cfg(test)]
 use schemars::JsonSchema;
 
+/// What one node says about one Service.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+pub struct ServiceBGPStatus {
+    pub metadata: Metadata,
+    pub status: ServiceBgpStatus,
+}
+
+object!(ServiceBGPStatus, "servicebgpstatuses", true, [("metallb.io", "v1beta1")]);
+
 /// The content of one ServiceBGPStatus object.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 pub struct ServiceBgpStatus {
     pub node: String,
     pub service_name: String,
@@ -29,12 +39,23 @@ pub struct ServiceBgpStatus {
 
 /// The status of one Service from this node. `is_sent` says whether a session is up and its Adj-RIB-Out holds the prefix.
 pub fn service_status(announcer: &Announcer, service: &Key, is_sent: impl Fn(&str, &IpNet) -> bool) -> Option<ServiceBgpStatus> {
-    let routes = announcer.routes_of(service);
-    let wanted: BTreeSet<&String> = routes.iter().flat_map(|route| route.peers.keys()).collect();
-    let sent = |peer: &str| routes.iter().filter(|route| route.peers.contains_key(peer)).all(|route| is_sent(peer, &route.prefix));
+    status_of(&announcer.node().name, service, &wanted_routes(announcer, service), is_sent)
+}
+
+/// The prefixes of a Service and the names of the BGPPeers that are to get each.
+pub type WantedRoutes = Vec<(IpNet, BTreeSet<String>)>;
+
+pub fn wanted_routes(announcer: &Announcer, service: &Key) -> WantedRoutes {
+    announcer.routes_of(service).into_iter().map(|route| (route.prefix, route.peers.into_keys().collect())).collect()
+}
+
+/// As [`service_status`], from what is wanted.
+pub fn status_of(node: &str, service: &Key, routes: &WantedRoutes, is_sent: impl Fn(&str, &IpNet) -> bool) -> Option<ServiceBgpStatus> {
+    let wanted: BTreeSet<&String> = routes.iter().flat_map(|(_, peers)| peers).collect();
+    let sent = |peer: &str| routes.iter().filter(|(_, peers)| peers.contains(peer)).all(|(prefix, _)| is_sent(peer, prefix));
     let peers: BTreeSet<String> = wanted.into_iter().filter(|peer| sent(peer)).cloned().collect();
     (!peers.is_empty()).then(|| ServiceBgpStatus {
-        node: announcer.node().name.clone(),
+        node: node.to_owned(),
         service_name: service.name.to_string(),
         service_namespace: service.namespace.to_string(),
         peers,

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 
 use super::erased::{AnyKind, Item};
@@ -13,6 +13,10 @@ pub(super) struct Table {
     sources: Vec<Source>,
     entries: BTreeMap<Key, Entry>,
     pub(super) generation: u64,
+    /// Keys of the latest changes, oldest first.
+    recent: VecDeque<Key>,
+    /// How many changes there were.
+    changes: u64,
 }
 
 #[derive(Debug)]
@@ -25,7 +29,7 @@ struct Entry {
 
 impl Table {
     pub(super) fn new(kind: AnyKind) -> Self {
-        Self { kind, sources: Vec::new(), entries: BTreeMap::new(), generation: 0 }
+        Self { kind, sources: Vec::new(), entries: BTreeMap::new(), generation: 0, recent: VecDeque::new(), changes: 0 }
     }
 
     pub(super) fn add_source(&mut self) -> usize {
@@ -109,9 +113,13 @@ impl Table {
         let first = !mem::replace(&mut source.synced, true);
         let healed = source.trouble.take().is_some();
         (source.troubled, source.not_served, source.unconfirmed) = (false, false, None);
-        let before = self.entries.len();
-        self.entries.retain(|key, entry| entry.source != number || list.contains_key(key));
-        let mut changed = first || healed || self.entries.len() != before;
+        let is_gone = |(key, entry): &(&Key, &Entry)| entry.source == number && !list.contains_key(*key);
+        let gone: Vec<Key> = self.entries.iter().filter(is_gone).map(|(key, _)| key.clone()).collect();
+        let mut changed = first || healed || !gone.is_empty();
+        for key in gone {
+            self.entries.remove(&key);
+            self.note(key);
+        }
         for item in list.into_values() {
             changed |= self.put(number, item);
         }
@@ -119,20 +127,48 @@ impl Table {
     }
 
     fn put(&mut self, number: usize, item: Item) -> bool {
-        let entry = self.entries.entry(item.key.clone()).or_insert(Entry { source: number, good: None, bad: None });
+        let key = item.key.clone();
+        let entry = self.entries.entry(key.clone()).or_insert(Entry { source: number, good: None, bad: None });
         entry.source = number;
-        if item.object.is_err() {
+        let same = if item.object.is_err() {
             let same = entry.bad.as_ref().is_some_and(|old| self.kind.is_same(old, &item));
             entry.bad = Some(item);
-            return !same;
+            same
+        } else {
+            let same = entry.bad.is_none() && entry.good.as_ref().is_some_and(|old| self.kind.is_same(old, &item));
+            (entry.good, entry.bad) = (Some(item), None);
+            same
+        };
+        if !same {
+            self.note(key);
         }
-        let same = entry.bad.is_none() && entry.good.as_ref().is_some_and(|old| self.kind.is_same(old, &item));
-        (entry.good, entry.bad) = (Some(item), None);
         !same
     }
 
     fn take(&mut self, number: usize, key: &Key) -> bool {
-        self.entries.get(key).is_some_and(|entry| entry.source == number) && self.entries.remove(key).is_some()
+        let taken = self.entries.get(key).is_some_and(|entry| entry.source == number) && self.entries.remove(key).is_some();
+        if taken {
+            self.note(key.clone());
+        }
+        taken
+    }
+
+    fn note(&mut self, key: Key) {
+        self.changes += 1;
+        self.recent.push_back(key);
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+    }
+
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// The keys of the changes after the first `since`; `None` where they are not kept any more.
+    pub(super) fn changed_since(&self, since: u64) -> Option<impl Iterator<Item = &Key>> {
+        let news = usize::try_from(self.changes - since).ok().filter(|news| *news <= self.recent.len())?;
+        Some(self.recent.range(self.recent.len() - news..))
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<&Item> {
@@ -175,3 +211,6 @@ impl Table {
         self.entries.len()
     }
 }
+
+/// Changes that are remembered by their keys. Who is further behind looks at everything.
+const RECENT: usize = 4096;

@@ -196,3 +196,26 @@ fn what_kubectl_leaves_in_the_annotations_is_dropped() {
     let kept: Vec<_> = store.list::<Service>().flat_map(|s| s.metadata.annotations.keys()).collect();
     assert_eq!(kept, ["mine"]);
 }
+
+#[test]
+fn changes_are_told_by_key_until_there_are_too_many() {
+    let (mut store, source) = listed(&[service("a", "1")]);
+    let since = store.changes_of::<Service>();
+    let told = |store: &Store, since| {
+        store.changed_since::<Service>(since).map(|keys| keys.iter().map(|k| k.name.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(told(&store, since), Some(vec![]));
+    store.handle(source, Change::Applied(service("b", "1")));
+    store.handle(source, Change::Applied(service("b", "1")));
+    store.handle(source, Change::Applied(bad("a")));
+    store.handle(source, Change::Deleted(Key::new("shop", "b")));
+    assert_eq!(told(&store, since), Some(vec!["b".into(), "a".into(), "b".into()]));
+    list(&mut store, source, &[service("c", "1")]);
+    assert_eq!(told(&store, since + 3), Some(vec!["a".into(), "c".into()]));
+    for _ in 0..2500 {
+        store.handle(source, Change::Deleted(Key::new("shop", "c")));
+        store.handle(source, Change::Applied(service("c", "1")));
+    }
+    assert_eq!(told(&store, since), None);
+    assert_eq!(told(&store, store.changes_of::<Service>() - 1), Some(vec!["c".into()]));
+}

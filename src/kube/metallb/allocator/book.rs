@@ -5,6 +5,7 @@ use crate::kube::metallb::model::{Pool, PoolIndex};
 use crate::kube::metallb::ranges::{AddressSet, Block, Family};
 use crate::kube::metallb::reason::Reason;
 use crate::kube::objects::Key;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub struct Book {
     claims: BTreeMap<Key, (Claim, Vec<IpAddr>)>,
     /// By sharing key and backend.
     groups: BTreeMap<(String, String), Group>,
+    /// Addresses, and holders of addresses, looked at so far.
+    looked: Cell<u64>,
 }
 
 /// The addresses that are held under one sharing key.
@@ -126,9 +129,19 @@ impl Book {
         }
     }
 
+    /// Addresses, and holders of addresses, looked at so far.
+    pub fn looked(&self) -> u64 {
+        self.looked.get()
+    }
+
+    fn look(&self) {
+        self.looked.set(self.looked.get() + 1);
+    }
+
     /// Whether `key` may hold the address besides those who do.
     pub fn may_hold(&self, address: &IpAddr, key: &Key, claim: &Claim) -> Result<(), Reason> {
-        let others = self.holders_of(address).filter(|other| *other != key);
+        self.look();
+        let others = self.holders_of(address).filter(|other| *other != key).inspect(|_| self.look());
         for (other, _) in others.filter_map(|other| self.claims.get(other)) {
             if !claim.is_compatible(other) {
                 let both_share = claim.sharing.is_some() && other.sharing.is_some();
@@ -150,6 +163,7 @@ impl Book {
     /// What the pool avoids counts as used from then on, so that it is met once.
     fn first_free(&mut self, block: &Block, pool: &Pool) -> Option<IpAddr> {
         loop {
+            self.look();
             let free = self.used.first_absent(block, block.first)?;
             if !pool.avoids(&free) {
                 return Some(free);

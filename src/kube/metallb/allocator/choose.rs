@@ -33,6 +33,12 @@ impl Refusal {
     pub fn new(reason: Reason, text: impl Into<String>) -> Self {
         Self { reason, text: text.into(), pools: Vec::new() }
     }
+
+    /// What each pool says to it; an empty name where no pool was asked.
+    pub fn by_pool(&self) -> Vec<(&str, Reason)> {
+        let of_pools: Vec<_> = self.pools.iter().map(|(pool, reason)| (pool.as_str(), *reason)).collect();
+        if of_pools.is_empty() { vec![("", self.reason)] } else { of_pools }
+    }
 }
 
 impl fmt::Display for Refusal {

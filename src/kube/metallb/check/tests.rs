@@ -213,3 +213,98 @@ fn old_peers_without_timers_have_the_defaults() {
     assert_eq!(BGPPeer::parse(old, value.clone()).unwrap().spec.hold_time, None);
     assert_eq!(BGPPeer::parse(new, value).unwrap().spec.hold_time.as_deref(), Some("0s"));
 }
+
+/// Names and values.
+type Fields = Vec<(&'static str, Value)>;
+
+fn fields_of_peers(some: Value) -> Fields {
+    vec![
+        ("myASN", json!(7)),
+        ("peerASN", json!(8)),
+        ("dynamicASN", json!("external")),
+        ("localASN", json!(9)),
+        ("peerAddress", json!("10.0.0.9")),
+        ("interface", json!("eth0")),
+        ("sourceAddress", json!("10.0.0.8")),
+        ("peerPort", json!(1179)),
+        ("holdTime", json!("9s")),
+        ("keepaliveTime", json!("7s")),
+        ("connectTime", json!("7s")),
+        ("routerID", json!("10.0.0.7")),
+        ("nodeSelectors", some),
+        ("password", json!("secret")),
+        ("passwordSecret", json!({ "name": "absent" })),
+        ("bfdProfile", json!("absent")),
+        ("enableGracefulRestart", json!(true)),
+        ("ebgpMultiHop", json!(true)),
+        ("vrf", json!("red")),
+        ("disableMP", json!(true)),
+        ("dualStackAddressFamily", json!(true)),
+    ]
+}
+
+/// Every field of every kind, with a value that is not its default, and the fields without which it cannot be looked at.
+fn fields() -> Vec<(&'static str, Value, Fields)> {
+    let some = json!([{ "matchLabels": { "a": "b" } }]);
+    let pool = vec![
+        ("addresses", json!(["10.9.0.0/24"])),
+        ("autoAssign", json!(false)),
+        ("avoidBuggyIPs", json!(true)),
+        ("serviceAllocation", json!({ "priority": 5 })),
+        ("serviceAllocation", json!({ "namespaces": ["x"] })),
+        ("serviceAllocation", json!({ "namespaceSelectors": some })),
+        ("serviceAllocation", json!({ "serviceSelectors": some })),
+    ];
+    let advertisement = vec![
+        ("aggregationLength", json!(30)),
+        ("aggregationLengthV6", json!(120)),
+        ("localPref", json!(7)),
+        ("communities", json!(["1:2"])),
+        ("ipAddressPools", json!(["p"])),
+        ("ipAddressPoolSelectors", some.clone()),
+        ("nodeSelectors", some.clone()),
+        ("peers", json!(["tor"])),
+        ("serviceSelectors", some.clone()),
+    ];
+    let bfd = vec![
+        ("receiveInterval", json!(50)),
+        ("transmitInterval", json!(50)),
+        ("detectMultiplier", json!(5)),
+        ("echoInterval", json!(20)),
+        ("echoMode", json!(true)),
+        ("passiveMode", json!(true)),
+        ("minimumTtl", json!(9)),
+    ];
+    let layer2 = ["ipAddressPools", "ipAddressPoolSelectors", "nodeSelectors", "interfaces", "serviceSelectors", "preferredNodeSelectors"];
+    vec![
+        ("IPAddressPool", json!({ "addresses": ["10.8.0.0/24"] }), pool),
+        ("BGPPeer", json!({ "myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.1" }), fields_of_peers(some)),
+        ("BGPAdvertisement", json!({}), advertisement),
+        ("BFDProfile", json!({}), bfd),
+        ("Community", json!({}), vec![("communities", json!([{ "name": "x", "value": "nonsense" }]))]),
+        ("L2Advertisement", json!({}), layer2.map(|field| (field, json!([]))).into()),
+        ("BGPPeer", json!({ "myASN": 1, "peerASN": 2, "peerAddress": "10.0.0.1" }), vec![("addedLater", json!(1))]),
+        ("IPAddressPool", json!({ "addresses": ["10.8.0.0/24"] }), vec![("addedLater", json!(1))]),
+        ("BGPAdvertisement", json!({}), vec![("addedLater", json!(1))]),
+        ("BFDProfile", json!({}), vec![("addedLater", json!(1))]),
+    ]
+}
+
+#[test]
+fn no_field_of_any_kind_is_ignored_without_a_word() {
+    for (kind, base, fields) in fields() {
+        let build = |spec: Value| {
+            let mut all = vec![object(kind, "subject", spec)];
+            if kind != "IPAddressPool" {
+                all.push(object("IPAddressPool", "p", json!({ "addresses": ["10.8.0.0/24", "2001:db8::/112"] })));
+            }
+            Config::build(&objects(&all), &Config::default())
+        };
+        let plain = build(base.clone());
+        for (field, value) in fields {
+            let with_it = build(with(&base, json!({ field: value })));
+            let said = with_it.complaints.iter().any(|c| c.object.kind == kind && (c.path.contains(field) || kind == "L2Advertisement"));
+            assert!(said || with_it != plain, "{kind}: spec.{field} = {value} changes nothing and nobody says so");
+        }
+    }
+}
