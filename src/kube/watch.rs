@@ -1,6 +1,6 @@
 //! One task per watch feeds the store through one bounded channel; whoever owns the [`Watch`] owns the store.
 //!
-//! Lists come as part of the watch where the API server can do that, else in pages. A watch that ends goes on where it stopped;
+//! Lists come as part of the watch where the API server can do that, else from its cache. A watch that ends goes on where it stopped;
 //! one whose position is too old lists again; a kind that is not served is asked for again now and then. While the API server is
 //! away or refuses, what is known stays (see [`store`](super::store)), and [`Status`] says why.
 
@@ -41,7 +41,7 @@ pub struct Options {
     pub probe: Duration,
     /// An empty list that follows an error is believed when another, so much later, is empty too.
     pub confirm: Duration,
-    /// Objects per page where lists come in pages.
+    /// Objects per page where not even the API server's cache can answer.
     pub page: u32,
 }
 

@@ -55,6 +55,8 @@ pub struct Objects<'a> {
     pub services: Vec<&'a Service>,
     pub slices: Vec<&'a EndpointSlice>,
     pub secrets: Vec<&'a Secret>,
+    /// Why Secrets may not be read.
+    pub secrets_refused: Option<&'a str>,
     pub configurations: Vec<&'a BgpConfiguration>,
     pub peers: Vec<&'a BgpPeer>,
     pub filters: Vec<&'a BgpFilter>,

@@ -154,6 +154,7 @@ impl Cluster {
             services: self.services.iter().collect(),
             slices: self.slices.iter().collect(),
             secrets: self.secrets.iter().collect(),
+            secrets_refused: None,
             configurations: self.configurations.iter().collect(),
             peers: self.peers.iter().collect(),
             filters: self.filters.iter().collect(),

@@ -3,7 +3,7 @@
 use super::digest::AFFINITY_LABEL;
 use super::objects::{BgpConfiguration, BgpFilter, BgpPeer, BlockAffinity, ClusterInformation, FelixConfiguration, IpPool, IpamBlock};
 use super::{Objects, Roles, affinity_selector};
-use crate::kube::objects::{Key, Object};
+use crate::kube::objects::{Key, Object, Secret};
 use crate::kube::selection::Selection;
 use crate::kube::store::Store;
 
@@ -61,6 +61,7 @@ impl<'a> Objects<'a> {
             services: all(store),
             slices: all(store),
             secrets: all(store),
+            secrets_refused: store.refusal::<Secret>(),
             configurations: all(store),
             peers: all(store),
             filters: all(store),
