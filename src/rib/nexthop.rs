@@ -160,6 +160,13 @@ impl NextHops {
         }
     }
 
+    /// Whether the address is on a network that this host is on, as far as it was told.
+    pub(super) fn is_connected(&self, address: IpAddr) -> bool {
+        let hash = self.hasher.hash_one(address);
+        let found = self.by_address.find(hash, |&i| self.entries[i as usize].address == address);
+        found.is_some_and(|&i| matches!(self.entries[i as usize].resolution, Resolution::Reachable { connected: true, .. }))
+    }
+
     /// Replaces the set of our own addresses.
     pub(super) fn set_own(&mut self, own: &[IpAddr]) {
         self.own = own.to_vec();

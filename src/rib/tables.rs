@@ -209,6 +209,11 @@ impl Rib {
         self.attrs.next_hops.awaits_resolution()
     }
 
+    /// Whether a next hop is on a network that this host is on, as far as [`Rib::next_hop_changed`] told.
+    pub fn is_connected(&self, address: IpAddr) -> bool {
+        self.attrs.next_hops.is_connected(address)
+    }
+
     /// The next hops to watch, or to watch no more, one at a time.
     pub fn poll_next_hop(&mut self) -> Option<NextHopInterest> {
         self.attrs.next_hops.poll()

@@ -98,8 +98,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
     });
     let (fib, feed) = kernel.map_or_else(|| (None, FibFeed::none()), |k| (Some(k.handle), k.feed));
     let seed = RandomState::new().hash_one("kubgp");
-    let task = RibTask::new(Rib::new(rib_params(&plan, seed)), shards.clone(), feed, events.clone());
-    run_rib(task, from_shards, for_rib)?;
+    run_rib(RibTask::new(Rib::new(rib_params(&plan, seed)), shards.clone(), feed, events.clone()), from_shards, for_rib)?;
 
     let (orders, inbox) = mpsc::channel(COMMANDS);
     let running = watch::Sender::new(Arc::new(Running::new(plan.clone(), Arc::clone(&text), wall_clock())));
@@ -120,6 +119,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
         ids,
         listening: Listening::default(),
         fib,
+        kernel_policy: None,
         peers: BTreeMap::new(),
         ranges: BTreeMap::new(),
         networks: BTreeMap::new(),

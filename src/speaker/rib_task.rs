@@ -4,6 +4,7 @@
 use super::fib_feed::FibFeed;
 use super::grace::{Deferral, Due, Grace, Preserved, Retention};
 use super::groups::{ForShard, Groups};
+use crate::fib::Policy;
 use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Outlet, PeerChange, PeerEvent, Rules, ShardHandle, Up};
 use crate::policy::{PeerKind, Reason};
 use crate::rib::{Changed, PeerId, PeerInfo, Resolution, Rib};
@@ -28,10 +29,14 @@ pub enum RibCommand {
     NextHops(Vec<(IpAddr, Resolution)>),
     /// The addresses of this host and the interfaces that have them.
     Addresses(Vec<(u32, IpAddr)>),
-    /// Another kernel side: it is told everything.
-    Fib(FibFeed),
-    /// Kernel routes of a former life go.
+    /// Another kernel side: it is told everything that its policy asks for.
+    Fib(FibFeed, Option<Arc<Policy>>),
+    /// Other rules for kernel routes; without any nothing is installed and nothing removed.
+    KernelPolicy(Option<Arc<Policy>>),
+    /// Kernel routes of a former life go, as soon as it is known which of them are selected again.
     SweepKernel,
+    /// What the kernel had to say of next hops has come.
+    KernelSettled,
     /// Reads, or in slices dumps, the tables between two turns.
     Inspect(Box<dyn FnOnce(&mut RibState) + Send>),
     /// We have just restarted: selection waits for these peers (RFC 4724 4.1).
@@ -231,7 +236,7 @@ impl RibTask {
         }
         self.fib.watch(&mut state.rib);
         if std::mem::take(&mut self.sweep_kernel) {
-            self.fib.sweep().await;
+            self.fib.settle();
         }
     }
 
@@ -292,11 +297,13 @@ impl RibTask {
                 state.rib.set_own_addresses(&own);
                 state.groups.set_addresses(addresses);
             }
-            RibCommand::Fib(feed) => {
-                feed.sync_all(&state.rib);
+            RibCommand::Fib(feed, policy) => {
                 self.fib = feed;
+                self.fib.set_policy(&state.rib, policy, state.deferral.is_active());
             }
+            RibCommand::KernelPolicy(policy) => self.fib.set_policy(&state.rib, policy, state.deferral.is_active()),
             RibCommand::SweepKernel => self.sweep_kernel = true,
+            RibCommand::KernelSettled => self.fib.sweep().await,
             RibCommand::Inspect(look) => look(state),
             RibCommand::Defer { expected, time } => state.defer(expected, time, now()),
         }
