@@ -123,6 +123,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
         ids,
         listening: Listening::default(),
         fib,
+        kernel_policy: None,
         peers: BTreeMap::new(),
         ranges: BTreeMap::new(),
         networks: BTreeMap::new(),

@@ -3,7 +3,7 @@
 
 use super::{Checker, Place};
 use crate::config::complaint::{Path, Step};
-use crate::config::file::{File, Ipip, Session};
+use crate::config::file::{File, Session};
 use std::time::Duration;
 
 /// A key of a section, and whether it says more than "off" or the default.
@@ -12,19 +12,11 @@ struct Row<T> {
     is_used: fn(&T) -> bool,
 }
 
-const FILE_ROWS: [Row<File>; 6] = [
+const FILE_ROWS: [Row<File>; 4] = [
     Row { path: &["vips", "pools"], is_used: |f| f.vips.as_ref().and_then(|v| v.pools.as_ref()).is_some_and(|p| !p.is_empty()) },
     Row { path: &["vips", "advertise"], is_used: |f| f.vips.as_ref().and_then(|v| v.advertise.as_ref()).is_some_and(|a| !a.is_empty()) },
     Row { path: &["vips", "services"], is_used: |f| f.vips.as_ref().and_then(|v| v.services.as_ref()).is_some_and(|s| !s.is_empty()) },
     Row { path: &["bfd", "profiles"], is_used: |f| f.bfd.as_ref().and_then(|b| b.profiles.as_ref()).is_some_and(|p| !p.is_empty()) },
-    Row {
-        path: &["fib", "tunnels", "ipip"],
-        is_used: |f| f.fib.as_ref().and_then(|f| f.tunnels.as_ref()?.ipip).is_some_and(|ipip| ipip != Ipip::Never),
-    },
-    Row {
-        path: &["fib", "tunnels", "device"],
-        is_used: |f| f.fib.as_ref().and_then(|f| f.tunnels.as_ref()?.device.as_ref()).is_some_and(|d| d != "tunl0"),
-    },
 ];
 
 const SESSION_ROWS: [Row<Session>; 3] = [

@@ -173,14 +173,12 @@ neighbors:
   - { address: 10.0.0.3, asn: 1, bfd: fast }
 bfd: { profiles: { fast: { transmit: 300ms } } }
 vips: { pools: [{ name: a }] }
-kubernetes: { enabled: true, nodeName: n1, roles: [node] }
-fib: { tunnels: { ipip: always } }
 drain: { onCordon: true }
 ";
     other_sections: "
 apiVersion: kubgp.io/v2
 router: { asn: internal }
-fib: { protocol: 2, metric: 0, table: 0 }
+fib: { protocol: 2, metric: 0, table: 0, adopt: 4, tunnels: { device: a-name-of-many-octets } }
 api: { socket: kubgp.sock }
 log: { level: verbose, format: jsn }
 ";
