@@ -101,8 +101,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
     });
     let (fib, feed) = kernel.map_or_else(|| (None, FibFeed::none()), |k| (Some(k.handle), k.feed));
     let seed = RandomState::new().hash_one("kubgp");
-    let rib = Rib::new(rib_params(&plan, seed));
-    let health = run_rib(rib, &shards, (feed, events.clone()), (from_shards, for_rib))?;
+    let health = run_rib(Rib::new(rib_params(&plan, seed)), &shards, (feed, events.clone()), (from_shards, for_rib))?;
     let (orders, inbox) = mpsc::channel(COMMANDS);
     let running = watch::Sender::new(Arc::new(Running::new(plan.clone(), Arc::clone(&text), wall_clock())));
     let shared = Arc::new(Shared {
@@ -143,9 +142,8 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
     };
     control.begin().await;
     tokio::spawn(control.run(inbox));
-    let handle = Handle(shared);
-    tokio::spawn(mounted::follow(handle.clone()));
-    Ok(handle)
+    tokio::spawn(mounted::follow(Handle(Arc::clone(&shared))));
+    Ok(Handle(shared))
 }
 
 /// The RIB has a thread of its own, so that a long turn delays no session; another watches it and the shards.
