@@ -92,6 +92,10 @@ fn the_other_messages_have_one_encoding_and_nothing_in_them_reaches_a_terminal()
         }
         for enhanced in [false, true] {
             let Ok(refresh) = RouteRefresh::decode(body, enhanced) else { continue };
+            // What is to be ignored, ORF entries among it, is never sent.
+            if matches!(refresh.kind, RefreshKind::Other(_)) {
+                continue;
+            }
             let mut out = BytesMut::new();
             refresh.encode(&mut out);
             assert_eq!(RouteRefresh::decode(&out[HEADER_LEN..], enhanced).expect("our own ROUTE-REFRESH"), refresh);
