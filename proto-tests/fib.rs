@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use kubgp::fib::{Action, Cause, Device, Event, Failure, Handle, Hop, NextHopState, Params, Route, RouteState, View, spawn};
+use kubgp::fib::{Action, Cause, Device, Event, Failure, Handle, Hop, Leave, NextHopState, Params, Route, RouteState, Rules, View, spawn};
 use kubgp::wire::FamilySet;
 use smallvec::smallvec;
 use tokio::sync::mpsc::Receiver;
@@ -69,7 +69,7 @@ fn every_kind_of_route_is_installed_and_removed() {
         eventually(|| run("ip route show 10.9.3.0/24") == "10.9.3.0/24 via 10.0.1.2 dev va proto 179 metric 1024 \n").await;
         eventually(|| run("ip route show 10.9.1.0/24") == "blackhole 10.9.1.0/24 proto 179 metric 77 \n").await;
 
-        assert_eq!(fib.stop(false).await.unwrap(), 0);
+        assert_eq!(fib.stop(Leave::Remove).await.unwrap(), 0);
         assert_eq!(run("ip -4 route show proto 179") + &run("ip -6 route show proto 179"), "");
     });
 }
@@ -96,7 +96,7 @@ fn routes_of_others_are_never_touched() {
         run("ip route replace 10.8.1.0/24 via 10.0.1.3 dev va proto static metric 1024");
         eventually_async(async || fib.dump(View::Desired).await.unwrap()[0].state == Some(RouteState::Failed(Failure::Occupied(4)))).await;
         fib.apply([("10.8.1.0/24".parse().unwrap(), None), ("10.8.2.0/24".parse().unwrap(), None)]);
-        fib.stop(false).await.unwrap();
+        fib.stop(Leave::Remove).await.unwrap();
         assert!(run("ip route show 10.8.1.0/24").contains("via 10.0.1.3 dev va proto static"));
         assert!(run("ip route show 10.8.2.0/24").contains("proto static metric 7"));
         assert!(run("ip -6 route show fd08::/64").contains("proto bird"));
@@ -137,7 +137,7 @@ fn link_down_and_up_brings_the_routes_back() {
         run("ip addr add 10.0.1.1/24 dev va");
         installed(&fib, 3).await;
         println!("{:?}", fib.counters().resyncs);
-        fib.stop(false).await.unwrap();
+        fib.stop(Leave::Remove).await.unwrap();
     });
 }
 
@@ -164,7 +164,7 @@ fn foreign_hands_are_repaired_within_a_second() {
         // A route that somebody writes under our number goes.
         run("ip route add 10.9.7.0/24 via 10.0.1.2 dev va proto 179 metric 5");
         eventually(|| run("ip route show 10.9.7.0/24").is_empty()).await;
-        fib.stop(true).await.unwrap();
+        fib.stop(Leave::Keep).await.unwrap();
         assert!(whole());
     });
 }
@@ -177,7 +177,7 @@ fn restart_adopts_without_deleting() {
         let routes: Vec<_> = (0..500).map(|i| want(&format!("10.9.{}.{}/32", i / 250, i % 250), hop("10.0.1.2"))).collect();
         fib.apply(routes.clone());
         installed(&fib, 500).await;
-        assert_eq!(fib.stop(true).await.unwrap(), 500);
+        assert_eq!(fib.stop(Leave::Keep).await.unwrap(), 500);
 
         let mut monitor = Monitor::start();
         let (fib, mut events) = spawn(Params::default()).unwrap();
@@ -189,14 +189,14 @@ fn restart_adopts_without_deleting() {
         installed(&fib, 490).await;
         assert_eq!(fib.counters().stale, 10);
         assert_eq!(run("ip route show proto 179").lines().count(), 500);
-        fib.sweep_stale(FamilySet::ALL).await.unwrap();
+        fib.sweep_stale(FamilySet::ALL, Rules::plain(1024).into()).await.unwrap();
         eventually(|| run("ip route show proto 179").lines().count() == 490).await;
         run("ip route add blackhole 10.255.255.255/32 proto static");
         let seen = monitor.until("10.255.255.255");
         let seen: Vec<_> = seen.into_iter().filter(|line| line.contains("proto 179")).collect();
         let deleted = seen.iter().filter(|l| l.starts_with("Deleted")).count();
         assert_eq!((deleted, seen.len() - deleted), (10, 1), "{seen:?}");
-        fib.stop(false).await.unwrap();
+        fib.stop(Leave::Remove).await.unwrap();
     });
 }
 
@@ -238,7 +238,7 @@ fn next_hops_are_resolved_and_guarded() {
         run("ip route del 192.0.2.0/24");
         assert_eq!(next_hop(&mut events, |s| !s.is_reachable()).await, NextHopState::Unreachable(Failure::NextHopViaDefault));
         eventually(|| run("ip route show 10.9.1.0/24").is_empty()).await;
-        fib.stop(false).await.unwrap();
+        fib.stop(Leave::Remove).await.unwrap();
     });
 }
 
@@ -258,12 +258,12 @@ fn addresses_on_the_loopback() {
         fib.remove_address(ip("203.0.113.7")).await.unwrap();
         assert!(shown().contains("203.0.113.1/32"), "an address of others stays");
         assert!(!shown().contains("203.0.113.7/32"));
-        fib.stop(true).await.unwrap();
+        fib.stop(Leave::Keep).await.unwrap();
         assert!(shown().contains("fd00:7::7/128"));
         let (fib, _events) = start(Params::default()).await;
         fib.sweep_addresses().await.unwrap();
         assert!(!shown().contains("fd00:7::7/128"), "the mark tells what an earlier life left");
-        fib.stop(false).await.unwrap();
+        fib.stop(Leave::Remove).await.unwrap();
     });
 }
 
@@ -286,7 +286,7 @@ fn lost_events_lead_to_a_new_reading() {
         assert_eq!(shown.lines().filter(|line| line.contains("proto 179")).count(), 200);
         assert_eq!(shown.lines().filter(|line| line.contains("proto static")).count(), 16_000);
         println!("resyncs {:?}", fib.counters().resyncs);
-        fib.stop(false).await.unwrap();
+        fib.stop(Leave::Remove).await.unwrap();
     });
 }
 
@@ -325,7 +325,7 @@ fn a_hundred_thousand_routes() {
         assert_eq!(fib.dump(View::Diff).await.unwrap(), []);
         println!("read of it all: {:?}", fib.counters().last_resync);
         let began = Instant::now();
-        assert_eq!(fib.stop(false).await.unwrap(), 0);
+        assert_eq!(fib.stop(Leave::Remove).await.unwrap(), 0);
         println!("removal: {:?}", began.elapsed());
     });
 }

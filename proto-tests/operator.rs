@@ -24,8 +24,10 @@ mod setup;
 mod status;
 
 use apiserver::ApiServer;
+use apiserver::faults::Order;
 use serde_json::{Value, json};
 use setup::{Daemon, Net, eventually};
+use std::collections::BTreeSet;
 
 /// The reflector, a client that runs, and clients that do not.
 const RR: u8 = 1;
@@ -216,13 +218,25 @@ async fn a_missing_password_keeps_its_session_down_and_no_other() {
     cluster(&net, &server);
     let password = json!({"secretKeyRef": {"name": "bgp", "key": "tor"}});
     server.put(calico("BGPPeer", "tor", json!({"peerIP": net.ip(21), "asNumber": 65001, "password": password})));
+    // At first it may not even read Secrets.
+    server.order(&Order { forbidden: Some(["secrets".to_owned()].into()), ..Order::default() });
     let rr = reflector(&net, &server, "");
     let tor = format!("Global_{}", net.ip(21).replace('.', "_"));
     eventually("the session of the object is there", || names(&rr).contains(&tor).then_some(()));
-    assert_eq!(rr.neighbor(&tor)["admin"], json!("down"));
-    assert_eq!(rr.neighbor(&named(&net, &[CLIENT])[0])["admin"], json!("up"));
-    let config = rr.ok("show config");
-    assert!(config.lines().any(|line| line.starts_with("# error: BGPPeer tor: spec.password")), "{config}");
+    let is_told = |why: &str| {
+        let config = rr.ok("show config");
+        let error = config.lines().find(|line| line.starts_with("# error: BGPPeer tor: spec.password"));
+        error.is_some_and(|error| error.contains(why)).then_some(())
+    };
+    eventually("the refusal is told", || is_told("cannot be read (403 Forbidden: secrets is forbidden)"));
+    let is_down = || {
+        assert_eq!(rr.neighbor(&tor)["admin"], json!("down"));
+        assert_eq!(rr.neighbor(&named(&net, &[CLIENT])[0])["admin"], json!("up"));
+    };
+    is_down();
+    server.order(&Order { forbidden: Some(BTreeSet::new()), ..Order::default() });
+    eventually("the Secret is missed", || is_told("is not there"));
+    is_down();
 
     let secret =
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "bgp", "namespace": "default"}, "data": {"tor": "c2VjcmV0"}});

@@ -11,7 +11,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its vectors has failed")]
 
+#[path = "vectors/notation.rs"]
+mod notation;
+
 use kubgp::wire::*;
+use notation::{Line, Session, lines};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::fs;
@@ -32,15 +36,11 @@ fn vectors_decode_as_the_rfcs_say() {
 fn check_file(file: &Path, failures: &mut String) {
     let text = fs::read_to_string(file).unwrap();
     let mut answers = Map::new();
-    for line in text.lines().map(|l| l.split('#').next().unwrap().trim()).filter(|l| !l.is_empty()) {
-        let (name, rest) = line.split_once(char::is_whitespace).unwrap();
-        let (class, message) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), ""));
-        let (name, options) = name.split_once('@').unwrap_or((name, ""));
-        let options: Vec<&str> = options.split(',').filter(|o| !o.is_empty()).collect();
+    for Line { name, options, class, message } in lines(&text) {
         let by_session = answers.entry(name).or_insert_with(|| json!({})).as_object_mut().unwrap();
         for session in Session::chosen(&options) {
-            let octets = session.expand(message.trim());
-            let (got, answer) = session.decode(&octets);
+            let octets = session.expand(message);
+            let (got, answer) = decode(&session, &octets);
             let want = session.class(class);
             if got != want {
                 writeln!(failures, "{} {name} ({}): expected {want}, got {got}: {answer}", file.display(), session.name).unwrap();
@@ -68,129 +68,28 @@ fn one_line_an_answer(answers: &Map<String, Value>) -> String {
     format!("{{\n{}\n}}\n", answers.iter().map(vector).collect::<Vec<_>>().join(",\n"))
 }
 
-struct Session {
-    name: &'static str,
-    four_octet_as: bool,
-    ebgp: bool,
-    extended_next_hop: bool,
-    add_path: bool,
-    extended: bool,
-    families: FamilySet,
-}
-
-impl Session {
-    fn chosen(options: &[&str]) -> Vec<Self> {
-        let named = [("e4", true, true), ("e2", false, true), ("i4", true, false)];
-        let any = !options.iter().any(|o| named.iter().any(|(name, ..)| name == o));
-        let chosen = named.into_iter().filter(|(name, ..)| any || options.contains(name));
-        let flag = |option| options.contains(&option);
-        chosen
-            .map(|(name, four_octet_as, ebgp)| Self {
-                name,
-                four_octet_as,
-                ebgp,
-                extended_next_hop: flag("nh"),
-                add_path: flag("ap"),
-                extended: flag("ext"),
-                families: if flag("v4") { FamilySet::from_iter([Family::Ipv4Unicast]) } else { FamilySet::ALL },
-            })
-            .collect()
-    }
-
-    fn class(&self, class: &str) -> String {
-        match class.strip_prefix('R') {
-            Some(_) => class.to_owned(),
-            None => class.split_once('/').map_or(class, |(ebgp, ibgp)| if self.ebgp { ebgp } else { ibgp }).to_owned(),
-        }
-    }
-
-    fn expand(&self, message: &str) -> Vec<u8> {
-        let (body, overrides) = match message.rsplit_once(']') {
-            Some((body, overrides)) => (body, overrides),
-            None => return self.octets(message),
-        };
-        let (kind, fields) = body.split_once('[').unwrap();
-        let fields: Vec<Vec<u8>> = fields.split('|').map(|f| self.octets(f)).collect();
-        let mut out = vec![0xFF; 16];
-        let (kind, body) = match (kind, fields.as_slice()) {
-            ("M", [kind, body]) => (kind[0], body.clone()),
-            ("U", [withdrawn, attributes, nlri]) => {
-                let given = |name: &str| overrides.split_whitespace().find_map(|o| Some(unhex(o.strip_prefix(name)?)));
-                let len = |name, field: &[u8]| given(name).unwrap_or_else(|| (field.len() as u16).to_be_bytes().to_vec());
-                (2, [&len("wl=", withdrawn)[..], withdrawn, &len("al=", attributes), attributes, nlri].concat())
-            }
-            _ => panic!("not a message: {message}"),
-        };
-        out.extend((19 + body.len() as u16).to_be_bytes());
-        out.push(kind);
-        out.extend(body);
-        out
-    }
-
-    fn octets(&self, text: &str) -> Vec<u8> {
-        text.split_whitespace().flat_map(|word| self.block(word)).collect()
-    }
-
-    fn block(&self, word: &str) -> Vec<u8> {
-        if let Some((word, times)) = word.split_once('*') {
-            return self.block(word).repeat(times.parse().unwrap());
-        }
-        let path = match (self.ebgp, self.four_octet_as) {
-            (false, _) => "400200",
-            (true, true) => "40020602010000FDE9",
-            (true, false) => "4002040201FDE9",
-        };
-        match word {
-            "OE" => unhex("40010100"),
-            "PP" => unhex(path),
-            "NH" => unhex("4003040A000002"),
-            "LP" if self.ebgp => Vec::new(),
-            "LP" => unhex("40050400000064"),
-            "BASE" => self.octets("OE PP NH LP"),
-            "P4" => unhex("40020602010000FDE9"),
-            "n1" => unhex("18CB0071"),
-            "n2" => unhex("18C63364"),
-            word => unhex(word),
-        }
-    }
-
-    /// Class and full answer.
-    fn decode(&self, octets: &[u8]) -> (String, Value) {
-        let max = if self.extended { MAX_EXTENDED } else { MAX_MESSAGE };
-        let header = match decode_header(octets, max) {
-            Err(notification) => return reset(&notification),
-            Ok(None) => return ("incomplete".into(), json!({})),
-            Ok(Some(header)) => header,
-        };
-        let Some(body) = octets.get(HEADER_LEN..usize::from(header.len)) else { return ("incomplete".into(), json!({})) };
-        let shown = match header.kind {
-            MessageType::Open => Open::decode(body).map(|o| ("K", show_open(&o))),
-            MessageType::Update => decode_update(body, &self.context()).map(|u| (class_of(&u), show_update(&u))),
-            MessageType::Notification => Notification::decode(body).map(|n| ("K", json!({ "shown": n.to_string() }))),
-            MessageType::Keepalive => Ok(("K", json!({}))),
-            MessageType::RouteRefresh => RouteRefresh::decode(body, self.extended).map(|r| {
-                let ignored = matches!(r.kind, RefreshKind::Other(_)) || Family::from_afi_safi(r.family).is_none();
-                (if ignored { "I" } else { "K" }, json!({ "refresh": format!("{r:?}") }))
-            }),
-        };
-        match shown {
-            Ok((class, answer)) => (class.to_owned(), answer),
-            Err(notification) => reset(&notification),
-        }
-    }
-
-    fn context(&self) -> UpdateContext {
-        let only = |flag: bool| if flag { FamilySet::ALL } else { FamilySet::NONE };
-        UpdateContext {
-            four_octet_as: self.four_octet_as,
-            ebgp: self.ebgp,
-            families: self.families,
-            add_path_rx: only(self.add_path),
-            extended_next_hop: only(self.extended_next_hop),
-            enforce_first_as: Asn::new(65001).filter(|_| self.ebgp),
-            allow_as_set: false,
-            default_local_pref: None,
-        }
+/// Class and full answer.
+fn decode(session: &Session, octets: &[u8]) -> (String, Value) {
+    let max = if session.extended { MAX_EXTENDED } else { MAX_MESSAGE };
+    let header = match decode_header(octets, max) {
+        Err(notification) => return reset(&notification),
+        Ok(None) => return ("incomplete".into(), json!({})),
+        Ok(Some(header)) => header,
+    };
+    let Some(body) = octets.get(HEADER_LEN..usize::from(header.len)) else { return ("incomplete".into(), json!({})) };
+    let shown = match header.kind {
+        MessageType::Open => Open::decode(body).map(|o| ("K", show_open(&o))),
+        MessageType::Update => decode_update(body, &session.context()).map(|u| (class_of(&u), show_update(&u))),
+        MessageType::Notification => Notification::decode(body).map(|n| ("K", json!({ "shown": n.to_string() }))),
+        MessageType::Keepalive => Ok(("K", json!({}))),
+        MessageType::RouteRefresh => RouteRefresh::decode(body, session.extended).map(|r| {
+            let ignored = matches!(r.kind, RefreshKind::Other(_)) || Family::from_afi_safi(r.family).is_none();
+            (if ignored { "I" } else { "K" }, json!({ "refresh": format!("{r:?}") }))
+        }),
+    };
+    match shown {
+        Ok((class, answer)) => (class.to_owned(), answer),
+        Err(notification) => reset(&notification),
     }
 }
 
@@ -250,9 +149,4 @@ fn hex(octets: &[u8]) -> String {
         0..=160 => digits(octets),
         len => format!("{}..{} ({len} octets)", digits(&octets[..64]), digits(&octets[len - 16..])),
     }
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    assert!(text.len().is_multiple_of(2), "half an octet in {text}");
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).expect(text)).collect()
 }

@@ -18,7 +18,10 @@ impl Refusal {
     /// As an object of kind Status, which errors in a watch are, too.
     pub fn status(&self) -> Value {
         let Self(code, reason, message) = self;
-        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code})
+        let causes =
+            if *self == Self::too_large() { json!([{"reason": "ResourceVersionTooLarge", "message": message}]) } else { json!([]) };
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason, "code": code,
+            "details": {"causes": causes}})
     }
 }
 

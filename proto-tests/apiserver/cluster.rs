@@ -51,6 +51,11 @@ impl Refusal {
     pub fn invalid(why: impl Into<String>) -> Self {
         Self(422, "Invalid", why.into())
     }
+
+    /// The cache is behind what was asked for.
+    pub fn too_large() -> Self {
+        Self(504, "Timeout", "Too large resource version".into())
+    }
 }
 
 /// Which part of an object a write may change.
@@ -210,6 +215,12 @@ impl Cluster {
         self.history.clear();
         self.version += 1;
         self.oldest = self.version;
+    }
+
+    /// The storage comes from a backup: versions begin anew, below those that were seen.
+    pub fn rewind(&mut self) {
+        self.forget();
+        (self.version, self.oldest) = (1, 1);
     }
 
     /// Drops all objects of a kind without telling any watch.

@@ -1,5 +1,7 @@
 //! Switches that make the server misbehave.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 /// What goes wrong at present. In a change, an absent field stays as it is.
@@ -20,6 +22,8 @@ pub struct Faults {
     pub empty_lists: bool,
     /// Initial lists as part of the watch are refused, as by an API server without the feature.
     pub no_streaming: bool,
+    /// Plurals that may not be listed or watched.
+    pub forbidden: BTreeSet<String>,
 }
 
 /// A change of the faults, or something to do once.
@@ -33,10 +37,13 @@ pub struct Order {
     pub reject_writes: Option<bool>,
     pub empty_lists: Option<bool>,
     pub no_streaming: Option<bool>,
+    pub forbidden: Option<BTreeSet<String>>,
     /// Cuts all watches.
     pub drop_watches: bool,
     /// Forgets old resource versions, and cuts all watches.
     pub restart: bool,
+    /// Versions begin anew, as after the storage was restored from a backup; cuts all watches.
+    pub restore: bool,
     /// Plurals whose objects vanish without a word to any watch.
     pub wipe: Vec<String>,
     /// Groups or `group/plural` that are served from now on, or not.
@@ -46,7 +53,7 @@ pub struct Order {
 
 impl Faults {
     pub fn change(&mut self, order: &Order) {
-        let Order { gone, errors, conflicts, stall, reject_writes, empty_lists, no_streaming, .. } = order.clone();
+        let Order { gone, errors, conflicts, stall, reject_writes, empty_lists, no_streaming, forbidden, .. } = order.clone();
         self.gone = gone.unwrap_or(self.gone);
         self.errors = errors.unwrap_or(self.errors);
         self.conflicts = conflicts.unwrap_or(self.conflicts);
@@ -54,6 +61,9 @@ impl Faults {
         self.reject_writes = reject_writes.unwrap_or(self.reject_writes);
         self.empty_lists = empty_lists.unwrap_or(self.empty_lists);
         self.no_streaming = no_streaming.unwrap_or(self.no_streaming);
+        if let Some(forbidden) = forbidden {
+            self.forbidden = forbidden;
+        }
     }
 
     /// Uses up one of a number of faults.

@@ -48,7 +48,7 @@ pub struct Shared {
 pub struct State {
     pub cluster: Cluster,
     pub faults: Faults,
-    /// Requests so far: lists, watches, writes.
+    /// Requests so far.
     pub requests: Requests,
     /// What was asked for, each once.
     accesses: BTreeSet<Access>,
@@ -70,7 +70,11 @@ pub struct Access {
 /// How many requests there were, by sort.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
 pub struct Requests {
+    /// Questions what is served.
+    pub discoveries: u64,
     pub lists: u64,
+    /// Those of the lists that a real API server takes from its storage and not from its cache.
+    pub stored_lists: u64,
     pub watches: u64,
     pub writes: u64,
 }
@@ -244,10 +248,13 @@ impl Shared {
         if order.restart {
             state.cluster.forget();
         }
+        if order.restore {
+            state.cluster.rewind();
+        }
         let stalled = state.faults.stall;
         drop(state);
         self.stalled.send_replace(stalled);
-        if order.restart || order.drop_watches {
+        if order.restart || order.restore || order.drop_watches {
             self.cut.send_modify(|count| *count += 1);
         }
         self.announce();

@@ -120,15 +120,21 @@ impl Call {
 async fn api(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let path: Vec<&str> = parts.uri.path().split('/').filter(|part| !part.is_empty()).collect();
+    // Not in the condition: the lock would be held in the block, too.
+    let discovered = discover(&shared.lock().cluster, &path);
     if parts.method == Method::GET
-        && let Some(answer) = discover(&shared.lock().cluster, &path)
+        && let Some(answer) = discovered
     {
+        shared.lock().requests.discoveries += 1;
         return answer.map(|value| Json(value).into_response());
     }
     let target = target(&shared.lock().cluster, &path).ok_or_else(|| Refusal(404, "NotFound", "404 page not found".into()))?;
     let body = to_bytes(body, LARGEST).await.map_err(|error| Refusal(413, "RequestEntityTooLarge", error.to_string()))?;
     let call = Call { query: query(&parts.uri), headers: parts.headers, body };
     note(&shared, access(&parts.method, &target, &call), &target, &call);
+    if shared.lock().faults.forbidden.contains(target.row.plural) {
+        return Err(Refusal(403, "Forbidden", format!("{} is forbidden", target.row.plural)));
+    }
     let answer = match (parts.method, &target.name) {
         (Method::GET, None) if call.is("watch") => return follow(&shared, &target, &call),
         (Method::GET, None) => list(&shared, &target, &call),
@@ -276,6 +282,12 @@ fn list(shared: &Shared, target: &Target, call: &Call) -> Result<Value, Refusal>
     let limit: usize = call.get("limit").parse().ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let mut state = shared.lock();
     state.requests.lists += 1;
+    let not_older_than = call.get("resourceVersion");
+    if not_older_than.is_empty() || call.query.contains_key("limit") {
+        state.requests.stored_lists += 1;
+    } else if not_older_than.parse::<u64>().is_ok_and(|asked| asked > state.cluster.version()) {
+        return Err(Refusal::too_large());
+    }
     let (version, after) = match call.get("continue").splitn(3, '|').collect::<Vec<_>>()[..] {
         [version, namespace, name] => (version.parse().unwrap_or(0), Some((namespace.to_owned(), name.to_owned()))),
         _ => (state.cluster.version(), None),

@@ -18,8 +18,8 @@ struct Web {
 
 impl Web {
     fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let web = Self { address: listener.local_addr().unwrap(), status: Arc::new(AtomicU16::new(200)) };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let web = Self { address: listener.local_addr().expect("it is bound"), status: Arc::new(AtomicU16::new(200)) };
         let status = Arc::clone(&web.status);
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {

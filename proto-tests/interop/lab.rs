@@ -129,6 +129,11 @@ impl Host {
 
     pub fn start(&self, program: &str, arguments: &[&str]) -> Process {
         let name = Path::new(program).file_name().unwrap().to_string_lossy().into_owned();
+        self.start_as(&name, program, arguments)
+    }
+
+    /// As [`Self::start`], with another name for its log.
+    pub fn start_as(&self, name: &str, program: &str, arguments: &[&str]) -> Process {
         let log = self.folder.join(format!("{name}.log"));
         let file = fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut command = Command::new("ip");

@@ -13,6 +13,8 @@ mod cluster;
 mod drain;
 mod guards;
 mod lab;
+#[cfg(feature = "kube")]
+mod nodes;
 mod peers;
 mod restarts;
 mod routes;

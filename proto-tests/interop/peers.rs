@@ -6,6 +6,7 @@ mod gobgp;
 
 use crate::lab::{Host, Lab, PATIENCE, Process, eventually, v4, v6};
 
+pub use bird::birdc;
 pub use frr::{BGPD, ZEBRA};
 
 /// Which daemon.

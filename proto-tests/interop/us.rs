@@ -20,6 +20,18 @@ impl Kubgpd {
         daemon
     }
 
+    /// Starts a speaker that has everything from the objects of a cluster but what `config` says.
+    pub fn follow(host: &Host, config: &str) -> Self {
+        let socket = host.folder.join("kubgp.sock");
+        let text =
+            format!("api: {{ socket: {} }}\nmetrics: {{ listen: off }}\nlog: {{ level: debug, format: text }}\n{config}", socket.display());
+        host.write("kubgp.yaml", &text);
+        let process = launch(host);
+        let daemon = Self { host: host.clone(), asn: 0, process };
+        eventually(PATIENCE, "kubgpd runs", || daemon.log().contains("running"));
+        daemon
+    }
+
     /// Takes another configuration into use (SIGHUP).
     pub fn reload(&self, config: &str) {
         let applied = || self.log().matches("configuration applied").count();

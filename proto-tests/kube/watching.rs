@@ -35,15 +35,28 @@ async fn the_first_list_comes_as_part_of_the_watch() {
 }
 
 #[tokio::test]
-async fn the_first_list_comes_in_pages_where_streaming_is_refused() {
+async fn lists_come_from_the_cache_where_streaming_is_refused() {
     let server = with_services(&["a", "b", "c", "d", "e"]).await;
     server.order(&Order { no_streaming: Some(true), ..Order::default() });
     let mut watch = watch(&server, &only(Selection::of::<Service>())).await;
     until(&mut watch, "five services", |store| store.is_synced()).await;
     assert_eq!(names(watch.store()), ["a", "b", "c", "d", "e"]);
-    assert_eq!(server.requests().lists, 3);
+    assert_eq!((server.requests().lists, server.requests().stored_lists), (1, 0));
     server.put(service("f"));
     until(&mut watch, "the sixth service", |store| names(store).contains(&"f")).await;
+    // Once more from the cache after the watch was cut too long ago.
+    server.order(&Order { restart: true, ..Order::default() });
+    server.put(service("g"));
+    until(&mut watch, "the seventh service", |store| names(store).contains(&"g")).await;
+    assert_eq!((server.requests().lists, server.requests().stored_lists), (2, 0));
+    // A cache that is older than what was seen is no help, and then the list comes in pages of two.
+    server.delete("v1/Service", "shop", "g");
+    until(&mut watch, "six services", |store| !names(store).contains(&"g")).await;
+    server.order(&Order { restore: true, ..Order::default() });
+    server.put(service("h"));
+    until(&mut watch, "another service", |store| names(store) == ["a", "b", "c", "d", "e", "f", "h"]).await;
+    let asked = server.requests();
+    assert!(asked.lists - asked.stored_lists == 3 && asked.stored_lists >= 3, "{asked:?}");
 }
 
 #[tokio::test]

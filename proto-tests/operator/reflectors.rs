@@ -1,7 +1,9 @@
 //! Reflectors: a datastore that moves to another API group, and a large cluster.
 
 use super::*;
+use apiserver::Requests;
 use apiserver::faults::Order;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -35,7 +37,7 @@ fn native(mut object: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_datastore_that_moves_to_the_native_group_takes_its_sessions_along() {
-    let net = Net::new(107);
+    let net = Net::new(131);
     let server = ApiServer::start().await.unwrap();
     server.order(&Order { unserve: vec!["projectcalico.org".into()], ..Order::default() });
     cluster(&net, &server);
@@ -64,6 +66,30 @@ async fn a_datastore_that_moves_to_the_native_group_takes_its_sessions_along() {
     assert_eq!((&row["state"], &row["stateSince"]), (&json!("established"), &since), "{row}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_serves_the_native_group_alone_is_followed() {
+    let net = Net::new(134);
+    let server = ApiServer::start().await.unwrap();
+    let kinds = [("BGPConfiguration", "default"), ("ClusterInformation", "default"), ("IPPool", "pods"), ("BGPPeer", "to-reflectors")];
+    cluster(&net, &server);
+    for (kind, name) in kinds {
+        let kind = format!("crd.projectcalico.org/v1/{kind}");
+        server.put(native(server.get(&kind, "", name).unwrap()));
+        server.delete(&kind, "", name);
+    }
+    let (serve, unserve) = (vec!["projectcalico.org".into()], vec!["crd.projectcalico.org".into()]);
+    server.order(&Order { serve, unserve, ..Order::default() });
+    let rr = reflector(&net, &server, "");
+    has_sessions(&rr, &net, &[CLIENT, 12]);
+    server.put(node(&net, "n3", 13, Value::Null));
+    has_sessions(&rr, &net, &[CLIENT, 12, 13]);
+    let groups: BTreeSet<&str> = server.accesses().iter().map(|access| access.group).collect();
+    assert_eq!(groups, ["", "projectcalico.org"].into());
+    // Changes come, too: the peering goes, and with it its sessions.
+    server.delete("projectcalico.org/v3/BGPPeer", "", "to-reflectors");
+    has_sessions(&rr, &net, &[]);
+}
+
 /// Resident memory of a process in KiB.
 fn resident(daemon: &Daemon) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
@@ -89,6 +115,7 @@ fn full_node(i: usize, asn: Option<u32>) -> Value {
 struct Figures {
     configured_in: Duration,
     resident: u64,
+    requests: Requests,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the time that a start takes is what is measured")]
@@ -105,7 +132,7 @@ fn start_of_a_large_cluster(net: &Net, server: &ApiServer, nodes: usize) -> (Dae
     let rr = reflector(net, server, "");
     let has_all = || (rr.ok("show neighbors -o name").lines().count() == nodes).then_some(());
     eventually("every node has its session", has_all);
-    let figures = Figures { configured_in: start.elapsed(), resident: resident(&rr) };
+    let figures = Figures { configured_in: start.elapsed(), resident: resident(&rr), requests: server.requests() };
     (rr, figures)
 }
 
@@ -117,10 +144,12 @@ fn applied(net: &Net) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_change_of_one_node_among_many_touches_one_session() {
-    let net = Net::new(108);
+    let net = Net::new(132);
     let server = ApiServer::start().await.unwrap();
     let (rr, figures) = start_of_a_large_cluster(&net, &server, 200);
     println!("200 nodes: {:?}, {} KiB", figures.configured_in, figures.resident);
+    // docs/explanation/load-on-the-api-server.md has these figures.
+    assert_eq!(figures.requests, Requests { discoveries: 4, watches: 7, ..Requests::default() });
     let before = applied(&net).len();
     server.put(full_node(7, Some(64999)));
     eventually("the node is in another AS", || (rr.neighbor("Node_127_62_0_8")["remoteAsn"] == 64999).then_some(()));
@@ -135,7 +164,7 @@ async fn the_change_of_one_node_among_many_touches_one_session() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: cargo test --release --test operator thousand -- --ignored --nocapture"]
 async fn a_reflector_of_a_thousand_nodes_starts_within_five_seconds() {
-    let net = Net::new(109);
+    let net = Net::new(133);
     let server = ApiServer::start().await.unwrap();
     let (_rr, figures) = start_of_a_large_cluster(&net, &server, 1000);
     println!("1000 nodes, 4000 blocks: all sessions configured after {:?}, {} KiB resident", figures.configured_in, figures.resident);

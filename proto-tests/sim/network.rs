@@ -1,9 +1,11 @@
 //! A network of nodes with a clock and a scheduler of its own: everything happens in the order that the seed determines.
 
 use crate::chance::Chance;
+use crate::model;
 use crate::node::{Node, Setup};
 use crate::pipe::{End, Pipe};
 use crate::port::Wants;
+use ipnet::IpNet;
 use kubgp::export::{AddPath, NextHopMode};
 use kubgp::net::Rules;
 use kubgp::policy::community::StandardPattern;
@@ -26,6 +28,8 @@ pub struct Network {
     pub time: Duration,
     /// Digest of everything that happened.
     pub trace: u64,
+    /// What a node must have at every moment.
+    pub watches: Vec<Watch>,
     base: Instant,
     wires: Vec<Wire>,
     events: BTreeMap<(Duration, u64), Event>,
@@ -54,8 +58,18 @@ pub struct LinkEnd {
     pub add_path: AddPath,
     pub next_hop: NextHopMode,
     pub gr: GrMode,
+    /// Long-lived stale time; zero is off.
+    pub llgr: Duration,
     pub passive: bool,
     pub families: FamilySet,
+}
+
+/// A prefix that a node is watched for.
+pub struct Watch {
+    pub node: usize,
+    pub prefix: IpNet,
+    /// When it was first without.
+    pub missed: Option<Duration>,
 }
 
 /// A TCP connection; side 0 dialed.
@@ -116,6 +130,7 @@ impl Network {
             chance: Chance::new(seed),
             time: Duration::ZERO,
             trace: 0xcbf2_9ce4_8422_2325,
+            watches: Vec::new(),
             base: some_instant(),
             wires: Vec::new(),
             events: BTreeMap::new(),
@@ -143,6 +158,7 @@ impl Network {
             add_path: AddPath::Off,
             next_hop: NextHopMode::Auto,
             gr: GrMode::Full,
+            llgr: Duration::ZERO,
             passive: false,
             families: FamilySet::from_iter([Family::Ipv4Unicast]),
         };
@@ -288,6 +304,7 @@ impl Network {
         let ((time, _), event) = entry.remove_entry();
         self.time = self.time.max(time);
         self.happen(event);
+        self.look();
         true
     }
 
@@ -317,6 +334,17 @@ impl Network {
             Event::Deliver { wire, side } => self.deliver(wire, side),
             _ => {}
         }
+    }
+
+    /// Notes which watched prefixes are not there now.
+    fn look(&mut self) {
+        let mut watches = std::mem::take(&mut self.watches);
+        for watch in watches.iter_mut().filter(|w| w.missed.is_none()) {
+            if !model::table(self, watch.node).contains_key(&watch.prefix) {
+                watch.missed = Some(self.time);
+            }
+        }
+        self.watches = watches;
     }
 
     pub fn rib_turn(&mut self, node: usize) {
@@ -586,6 +614,7 @@ impl Network {
             forwarding: if restarting { own.families } else { FamilySet::NONE },
             ..GrParams::default()
         };
+        params.llgr_time = own.llgr;
         params.seed = (link * 2 + side) as u64;
         params
     }

@@ -142,6 +142,7 @@ impl Node {
                 wake |= state.groups.sync(&mut state.rib, &changed);
             }
         }
+        state.published();
         wake |= state.groups.build(&mut state.rib);
         for out in state.groups.take_joins(&state.rib, now) {
             self.commands.push_back(match out {

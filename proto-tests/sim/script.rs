@@ -3,6 +3,7 @@
 //! ```text
 //! node A as 64512 [cluster 1]
 //! link A B [client A|B] [hold 9] [gr full|helper|off] [add-path A|B all|best2] [passive A|B] [capacity 100] [delay 400ms] [dual-stack]
+//!          [llgr 100s]
 //! at 3s peer A sends update 10.0.0.0/24 [med 5] [local-pref 50] [community 64512:1]
 //! at 3s peer A sends withdraw 10.0.0.0/24
 //! at 5s cut A B                      the connection is reset
@@ -15,8 +16,10 @@
 //! at 5s client A B yes|no            B becomes a client of A, or is one no more
 //! at 5s crash A | vanish A | restart A | shutdown A     how A goes down
 //! at 9s boot A [forwarding]          A starts; with its forwarding state as it was
-//! at 9s expect B has 10.0.0.0/24 via A [stale] [best] [med 5]
+//! at 9s expect B has 10.0.0.0/24 via A [stale] [long-lived] [best] [med 5]
 //! at 9s expect B lacks 10.0.0.0/24 [via A]
+//! at 9s watch B 10.0.0.0/24          from now on B must not be without it, not for a moment
+//! at 9s expect B kept 10.0.0.0/24
 //! at 9s expect A B established|down
 //! at 9s expect A B sessions 2        times that A's session with B came up
 //! ```
@@ -25,7 +28,7 @@
 
 use crate::attributes;
 use crate::model::{self, Path};
-use crate::network::{Cut, Death, Network};
+use crate::network::{Cut, Death, Network, Watch};
 use crate::node::Setup;
 use ipnet::IpNet;
 use kubgp::export::AddPath;
@@ -104,6 +107,10 @@ impl Script {
                 "client" => link.ends[1 - side(next()?)?].client = true,
                 "hold" => link.hold = number(next()?)? as u16,
                 "capacity" => link.capacity = number(next()?)? as usize,
+                "llgr" => {
+                    let time = duration(next()?)?;
+                    link.ends.iter_mut().for_each(|e| e.llgr = time);
+                }
                 "delay" => link.delay = duration(next()?)?,
                 "passive" => link.ends[side(next()?)?].passive = true,
                 "dual-stack" => link.ends.iter_mut().for_each(|e| e.families = FamilySet::ALL),
@@ -149,6 +156,11 @@ impl Script {
                 Ok(())
             }
             ["expect", rest @ ..] => self.expect(rest),
+            ["watch", name, prefix] => {
+                let watch = Watch { node: self.find(name)?, prefix: parse_prefix(prefix)?, missed: None };
+                self.net.watches.push(watch);
+                Ok(())
+            }
             [how, name] => {
                 let death = match *how {
                     "crash" => Death::Crash,
@@ -203,6 +215,11 @@ impl Script {
                 let paths = self.paths(name, prefix, rest.get(1).copied())?;
                 if paths.is_empty() { Ok(()) } else { Err(format!("it has {paths:?}")) }
             }
+            [name, "kept", prefix] => {
+                let (node, prefix) = (self.find(name)?, parse_prefix(prefix)?);
+                let watch = self.net.watches.iter().find(|w| w.node == node && w.prefix == prefix).ok_or("it is not watched")?;
+                watch.missed.map_or(Ok(()), |at| Err(format!("it was without at {at:?}")))
+            }
             [a, b, word @ ("established" | "down")] => {
                 let state = self.status(a, b, |status| status.state)?;
                 let up = state == State::Established;
@@ -249,6 +266,7 @@ fn matches(path: &Path, words: &[&str]) -> bool {
     match words {
         ["stale"] => path.stale,
         ["fresh"] => !path.stale,
+        ["long-lived"] => path.route.communities.contains(&Community::LLGR_STALE.0),
         ["best"] => path.best,
         ["med", value] => path.route.med.map(|m| m.to_string()).as_deref() == Some(*value),
         _ => false,

@@ -1,5 +1,6 @@
 //! From what people wrote to what runs. Goes through everything and collects complaints; a Plan comes out only when there are none.
 
+mod fib;
 mod kubernetes;
 mod network;
 mod policy;
@@ -9,7 +10,7 @@ mod vips;
 
 use super::complaint::{Complaint, Path, did_you_mean};
 use super::file::{self, File, Session};
-use super::plan::{ApiPlan, DrainPlan, FibPlan, LogPlan, MetricsPlan, Plan, PolicyPlan, RouterPlan, SecretSource};
+use super::plan::{ApiPlan, DrainPlan, LogPlan, MetricsPlan, Plan, PolicyPlan, RouterPlan, SecretSource};
 use crate::wire::attr::Tags;
 use crate::wire::{Asn, ClusterId, RouterId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,7 +176,7 @@ impl<'a> Checker<'a> {
         let dynamic = self.dynamic(fragments);
         let networks = self.networks(fragments);
         let vips = self.vips(fragments, &networks);
-        let fib = self.fib(fragments);
+        let fib = self.fib(fragments, kubernetes.as_ref());
         let (api, metrics) = (self.api(fragments), self.metrics(fragments));
         let (log, drain) = (self.log(fragments), self.drain(fragments, kubernetes.is_some()));
         let (policies, tags) = (std::mem::take(&mut self.policies), std::mem::take(&mut self.tags));
@@ -289,29 +290,6 @@ impl<'a> Checker<'a> {
         self.complain(place, format!("no {what} is named `{name}`{near}; {remedy}"));
     }
 
-    fn fib(&mut self, fragments: &[Fragment]) -> FibPlan {
-        let (origin, fib) = first(fragments, |f| f.fib.clone()).unwrap_or_default();
-        let place = Place::new(&origin, "fib");
-        let protocol = fib.protocol.unwrap_or(FIB_PROTOCOL);
-        if protocol <= 4 {
-            self.complain(
-                &place.key("protocol"),
-                format!("{protocol} is reserved for routes of the kernel and of administrators; use 5..=255, such as 179"),
-            );
-        }
-        let metric = fib.metric.unwrap_or(FIB_METRIC);
-        if metric == 0 {
-            self.complain(&place.key("metric"), "metric 0 means 1024 for IPv6 and 0 for IPv4; use at least 1");
-        }
-        FibPlan {
-            install: fib.install.unwrap_or(file::Install::None),
-            table: fib.table.unwrap_or(file::FibTable(254)).0,
-            protocol,
-            metric,
-            on_stop: fib.on_stop.unwrap_or(file::OnStop::Auto),
-        }
-    }
-
     fn api(&mut self, fragments: &[Fragment]) -> ApiPlan {
         let socket = first(fragments, |f| f.api.as_ref()?.socket.clone());
         if let Some((origin, _)) = socket.as_ref().filter(|(_, path)| !path.is_absolute()) {
@@ -392,7 +370,5 @@ pub(super) const API_VERSION: &str = "kubgp.io/v1";
 /// How many names a complaint lists.
 const MOST_NAMES: usize = 10;
 const SOCKET: &str = "/run/kubgp/kubgp.sock";
-const FIB_PROTOCOL: u8 = 179;
-const FIB_METRIC: u32 = 1024;
 const GRACE_PERIOD: Duration = Duration::from_secs(20);
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];

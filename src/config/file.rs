@@ -235,6 +235,8 @@ section! {
         table: FibTable,
         protocol: u8,
         metric: u32,
+        /// Routes with this protocol number are taken over at start; 0: none. Default: 12 (bird) with the role `node`.
+        adopt: u8,
         on_stop: OnStop,
         tunnels: Tunnels,
     }

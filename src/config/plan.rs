@@ -255,7 +255,17 @@ pub struct FibPlan {
     pub table: u32,
     pub protocol: u8,
     pub metric: u32,
+    /// The protocol number of a daemon whose routes are taken over at start.
+    pub adopt: Option<u8>,
     pub on_stop: file::OnStop,
+    pub tunnels: TunnelPlan,
+}
+
+/// Tunnels as the file says; what it leaves open the objects of a cluster decide, and there is no tunnel without them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TunnelPlan {
+    pub ipip: Option<file::Ipip>,
+    pub device: Option<String>,
 }
 
 /// Access to the API of a cluster, and what we do for it.
@@ -314,9 +324,20 @@ impl Plan {
     pub fn keeps_routes_on_stop(&self) -> bool {
         let sessions = || self.peers.values().map(|p| &p.session).chain(self.dynamic.values().map(|d| &d.session));
         match self.fib.on_stop {
-            file::OnStop::Keep => true,
+            file::OnStop::Keep | file::OnStop::HandOver => true,
             file::OnStop::Remove => false,
             file::OnStop::Auto => sessions().any(|s| s.graceful_restart.mode == file::GracefulRestartMode::Full),
         }
+    }
+
+    /// Whether kernel routes that stay when the daemon stops get the number of the daemon that they may have come from: it, and the
+    /// next life of ours, takes them over from there.
+    pub fn hands_routes_over(&self) -> bool {
+        self.fib.adopt.is_some() && matches!(self.fib.on_stop, file::OnStop::Auto | file::OnStop::HandOver)
+    }
+
+    /// Whether which routes go to the kernel is said by the objects of a cluster.
+    pub fn follows_node_objects(&self) -> bool {
+        self.kubernetes.as_ref().is_some_and(|k| k.roles.contains(&file::KubernetesRole::Node))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::check::{API_VERSION, EBGP_TTL, IBGP_TTL};
 use super::file::{self, File, List, Neighbor, Period, Session};
-use super::plan::{AddPathSend, DynamicPlan, KubernetesPlan, PeerPlan, Plan, RemoteAs, SecretSource, SessionPlan, Ttl};
+use super::plan::{AddPathSend, DynamicPlan, KubernetesPlan, PeerPlan, Plan, RemoteAs, SecretSource, SessionPlan, Ttl, TunnelPlan};
 use crate::policy::Chain;
 use crate::wire::{Family, FamilySet, Role};
 use std::collections::BTreeMap;
@@ -71,8 +71,10 @@ impl Plan {
             table: Some(file::FibTable(self.fib.table)),
             protocol: Some(self.fib.protocol),
             metric: Some(self.fib.metric),
+            adopt: Some(self.fib.adopt.unwrap_or(0)),
             on_stop: Some(self.fib.on_stop),
-            tunnels: None,
+            tunnels: (self.fib.tunnels != TunnelPlan::default())
+                .then(|| file::Tunnels { ipip: self.fib.tunnels.ipip, device: self.fib.tunnels.device.clone() }),
         }
     }
 }

@@ -122,7 +122,7 @@ policies:
     - { set: { med: { add: 10 } } }
     - { action: reject }
   three: [{ set: { nextHop: unchanged } }]
-fib: { install: best, table: 100, protocol: 200, metric: 7, onStop: keep }
+fib: { install: best, table: 100, protocol: 200, metric: 7, adopt: 12, onStop: keep, tunnels: { ipip: crossSubnet, device: tun7 } }
 api: { socket: /tmp/kubgp.sock }
 metrics: { listen: off, compat: none, peerLabel: ip-port }
 log: { level: "info,kubgp::session=debug", format: json }

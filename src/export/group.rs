@@ -118,10 +118,12 @@ impl Group {
         self.build = Some(DumpCursor::default());
     }
 
-    /// Whether route selection is deferred after our own restart, so that End-of-RIB has to wait (RFC 4724 4.1).
+    /// Whether route selection is deferred after our own restart, so that End-of-RIB has to wait (RFC 4724 4.1). When selection
+    /// begins, nothing is selected yet: the group is complete after it has walked the tables again.
     pub fn set_deferred(&mut self, deferred: bool) {
-        self.deferred = deferred;
-        self.note_complete();
+        if std::mem::replace(&mut self.deferred, deferred) && !deferred {
+            self.build.get_or_insert_default();
+        }
     }
 
     fn note_complete(&self) {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ipnet::IpNet;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{Counters, Link, NextHopView, Route, RouteView, View};
+use super::{Counters, Link, NextHopView, Route, RouteView, Rules, View};
 use crate::wire::FamilySet;
 
 /// Speaks to the task of this room; cheap to clone. The task ends when the last handle is dropped, and leaves the routes.
@@ -35,6 +35,10 @@ pub(crate) struct Pending {
     pub routes: BTreeMap<IpNet, Option<Route>>,
     /// True to watch, false to stop.
     pub watches: BTreeMap<IpAddr, bool>,
+    /// Hosts behind gateways, all of them, where they changed.
+    pub gateways: Option<BTreeMap<IpAddr, IpAddr>>,
+    /// Say when what is watched by now has been told.
+    pub settle: bool,
 }
 
 impl Shared {
@@ -52,10 +56,22 @@ pub(crate) enum Command {
     Dump(View, oneshot::Sender<Vec<RouteView>>),
     NextHops(oneshot::Sender<Vec<NextHopView>>),
     Links(oneshot::Sender<Vec<Link>>),
-    SweepStale(FamilySet),
+    SweepStale(FamilySet, Arc<Rules>),
+    Inherited(oneshot::Sender<usize>),
     Address { address: IpAddr, add: bool, reply: oneshot::Sender<Result<(), Error>> },
     SweepAddresses(oneshot::Sender<Result<(), Error>>),
-    Stop { keep: bool, reply: oneshot::Sender<usize> },
+    Stop { leave: Leave, reply: oneshot::Sender<usize> },
+}
+
+/// What becomes of our routes when the task ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Leave {
+    /// They and our addresses stay as they are.
+    Keep,
+    /// They stay, under the number of the program that we took over from: it finds them as if it had left them.
+    HandOver,
+    /// They and our addresses are removed first.
+    Remove,
 }
 
 /// Why an order failed.
@@ -93,6 +109,13 @@ impl Handle {
         self.shared.wake.notify_one();
     }
 
+    /// Names the hosts that static routes of ours lead to, with their gateways, in place of all named before: a next hop that is such
+    /// a host is reached as its gateway is, although our own routes resolve nothing otherwise.
+    pub fn set_gateways(&self, gateways: BTreeMap<IpAddr, IpAddr>) {
+        lock(&self.shared.pending).gateways = Some(gateways);
+        self.shared.wake.notify_one();
+    }
+
     /// Reports the state of a next hop now and on each change, as [`super::Event::NextHops`].
     pub fn watch_next_hop(&self, address: IpAddr) {
         lock(&self.shared.pending).watches.insert(address, true);
@@ -101,6 +124,12 @@ impl Handle {
 
     pub fn unwatch_next_hop(&self, address: IpAddr) {
         lock(&self.shared.pending).watches.insert(address, false);
+        self.shared.wake.notify_one();
+    }
+
+    /// Asks for [`super::Event::Settled`].
+    pub fn settle(&self) {
+        lock(&self.shared.pending).settle = true;
         self.shared.wake.notify_one();
     }
 
@@ -134,12 +163,21 @@ impl Handle {
     }
 
     /// Removes the routes found at start that were not desired since: after our own restart, when route selection is complete
-    /// (RFC 4724 4.1). Changes applied before are seen before.
+    /// (RFC 4724 4.1). Changes applied before are seen before. Routes of the program that we take over from go only where `rules`
+    /// say that they are ours to take away.
     ///
     /// # Errors
     /// [`Error::Closed`].
-    pub async fn sweep_stale(&self, families: FamilySet) -> Result<(), Error> {
-        self.commands.send(Command::SweepStale(families)).await.map_err(|_| Error::Closed)
+    pub async fn sweep_stale(&self, families: FamilySet, rules: Arc<Rules>) -> Result<(), Error> {
+        self.commands.send(Command::SweepStale(families, rules)).await.map_err(|_| Error::Closed)
+    }
+
+    /// How many routes of the program that we take over from are there, and not taken over yet.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub async fn inherited(&self) -> Result<usize, Error> {
+        self.ask(Command::Inherited).await
     }
 
     /// Binds a host address (/32, /128) to the loopback interface, and puts it back when somebody removes it.
@@ -167,13 +205,12 @@ impl Handle {
         self.ask(Command::SweepAddresses).await?
     }
 
-    /// Ends the task. With `keep` routes and addresses stay as they are; otherwise all of ours are removed first. Returns how
-    /// many routes of ours are left in the kernel.
+    /// Ends the task. Returns how many routes of ours are left in the kernel.
     ///
     /// # Errors
     /// [`Error::Closed`].
-    pub async fn stop(&self, keep: bool) -> Result<usize, Error> {
-        self.ask(|reply| Command::Stop { keep, reply }).await
+    pub async fn stop(&self, leave: Leave) -> Result<usize, Error> {
+        self.ask(|reply| Command::Stop { leave, reply }).await
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Error> {

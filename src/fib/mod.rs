@@ -1,7 +1,7 @@
 //! Kernel routes: what the RIB wants installed against what the kernel holds, and the kernel's own view of next hops.
 //!
 //! Owns: the desired and the installed routes of our protocol number ([`plan`], pure), next-hop resolution over everybody
-//! else's routes ([`nexthop`], pure), and the task that speaks netlink ([`spawn`]).
+//! else's routes ([`nexthop`], pure), the rules by which learned routes become kernel routes ([`rules`], pure), and the task that speaks netlink ([`spawn`]).
 //!
 //! Invariants: every request carries our protocol number, and a new route never replaces an existing one, so routes of others
 //! cannot be touched; what is unresolvable, martian or our own address is not installed and carries a [`Failure`]; work is
@@ -16,6 +16,7 @@ mod link;
 mod netlink;
 pub mod nexthop;
 pub mod plan;
+pub mod rules;
 mod socket;
 mod sync;
 mod task;
@@ -31,10 +32,11 @@ use smallvec::SmallVec;
 
 pub use addresses::{Interface, addresses, interfaces};
 pub use cause::{Cause, Resyncs};
-pub use handle::{Error, Handle};
+pub use handle::{Error, Handle, Leave};
 pub use link::Link;
 pub use nexthop::NextHopState;
 pub use plan::{Counters, OpCounts};
+pub use rules::{Policy, Rules};
 pub use task::spawn;
 
 /// A route that the kernel shall hold. Its identity in the kernel is prefix and metric within one table.
@@ -201,6 +203,9 @@ pub struct Params {
     pub resolve_table: u32,
     /// The protocol number (rtm_protocol) that marks routes, and addresses on the loopback, as ours.
     pub protocol: u8,
+    /// The number of another program whose routes, found at start, are taken over like our own of a former life: replaced in place
+    /// once desired, else left until [`Handle::sweep_stale`].
+    pub adopt: Option<u8>,
     /// Whether a next hop may be resolved through a default route.
     pub resolve_via_default: bool,
     /// How long link and route events are collected before the kernel is read again.
@@ -211,12 +216,20 @@ pub struct Params {
     pub report_routes: bool,
 }
 
+impl Params {
+    /// Whether routes of this number are our own, or to be taken over.
+    pub(crate) fn is_ours(&self, protocol: u8) -> bool {
+        protocol == self.protocol || self.adopt == Some(protocol)
+    }
+}
+
 impl Default for Params {
     fn default() -> Self {
         Self {
             table: MAIN_TABLE,
             resolve_table: MAIN_TABLE,
             protocol: 179,
+            adopt: None,
             resolve_via_default: true,
             debounce: Duration::from_millis(50),
             rescan: Duration::from_secs(60),
@@ -232,6 +245,8 @@ pub enum Event {
     Ready { adopted: usize },
     /// The state of watched next hops, on the first answer and on every change.
     NextHops(Vec<(IpAddr, NextHopState)>),
+    /// Every state of a next hop that was watched before [`Handle::settle`] has been told.
+    Settled,
     /// The state of desired routes ([`Params::report_routes`]).
     Routes(Vec<(IpNet, RouteState)>),
 }

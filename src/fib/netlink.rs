@@ -29,14 +29,17 @@ pub(crate) const RTM_DELADDR: u16 = 21;
 pub(crate) const RTM_NEWROUTE: u16 = 24;
 pub(crate) const RTM_DELROUTE: u16 = 25;
 
-/// The request that carries out `op`. Our protocol number is in every one: the kernel then refuses to delete routes of others.
+/// The request that carries out `op`. Our protocol number is in every one (or that of the program that we take over from): the
+/// kernel then refuses to delete routes of others.
 pub(crate) fn request(op: &Op, params: &Params) -> Message {
     let route = op.route();
     let (message, flags) = match op {
         Op::Create(_) => (install(route, params), NLM_F_CREATE | NLM_F_EXCL),
         Op::Replace(_) => (install(route, params), NLM_F_CREATE | NLM_F_REPLACE),
-        Op::Delete(_) => {
+        Op::Delete(_) | Op::Evict(_) => {
+            let protocol = if matches!(op, Op::Evict(_)) { params.adopt.unwrap_or(params.protocol) } else { params.protocol };
             let mut message = skeleton(route, params);
+            message.header.protocol = RouteProtocol::from(protocol);
             // Any type and scope: prefix, metric and protocol say which.
             message.header.kind = RouteType::Unspec;
             message.header.scope = RouteScope::NoWhere;

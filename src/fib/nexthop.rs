@@ -1,7 +1,7 @@
 //! Next-hop resolution: the longest match over the kernel's routes of others (RFC 4271 9.1.2.1), with the state of links.
 //! Our own routes are left out, so that a route can never resolve a next hop through itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -39,11 +39,18 @@ pub(crate) struct NextHops {
     v6: PrefixMap<Ipv6Net, Entries>,
     host: Host,
     via_default: bool,
+    /// Hosts that static routes of ours lead to, with their gateways.
+    gateways: BTreeMap<IpAddr, IpAddr>,
 }
 
 impl NextHops {
     pub fn new(via_default: bool) -> Self {
-        Self { v4: PrefixMap::new(), v6: PrefixMap::new(), host: Host::default(), via_default }
+        Self { v4: PrefixMap::new(), v6: PrefixMap::new(), host: Host::default(), via_default, gateways: BTreeMap::new() }
+    }
+
+    /// Takes these hosts and gateways in place of all earlier ones.
+    pub fn set_gateways(&mut self, gateways: BTreeMap<IpAddr, IpAddr>) {
+        self.gateways = gateways;
     }
 
     /// Takes the routes of others in place of all earlier ones.
@@ -156,6 +163,17 @@ impl NextHops {
     }
 
     fn lookup(&self, address: IpAddr) -> Result<Found, Failure> {
+        match self.gateways.get(&address) {
+            Some(gateway) => {
+                let mut found = self.look_up(*gateway)?;
+                found.hops.iter_mut().for_each(|leg| leg.via = leg.via.or(Some(*gateway)));
+                Ok(found)
+            }
+            None => self.look_up(address),
+        }
+    }
+
+    fn look_up(&self, address: IpAddr) -> Result<Found, Failure> {
         if self.host.is_own(address) {
             return Err(Failure::NextHopOwn);
         }

@@ -18,15 +18,17 @@ use crate::wire::{Family, FamilySet};
 pub(crate) enum Op {
     /// Fails where any route sits on the same key: nobody's route is ever replaced.
     Create(Route),
-    /// Only for a key that holds a route of ours.
+    /// Only for a key that holds a route of ours, or one that we take over.
     Replace(Route),
     Delete(Route),
+    /// Deletes a route that we were to take over and that nobody desired.
+    Evict(Route),
 }
 
 impl Op {
     pub const fn route(&self) -> &Route {
         match self {
-            Self::Create(route) | Self::Replace(route) | Self::Delete(route) => route,
+            Self::Create(route) | Self::Replace(route) | Self::Delete(route) | Self::Evict(route) => route,
         }
     }
 }
@@ -103,6 +105,15 @@ struct Wanted {
 struct Installed {
     route: Route,
     stale: bool,
+    /// Of another program, found at start ([`super::Params::adopt`]); always stale.
+    inherited: bool,
+}
+
+/// A route as a reading of the kernel found it.
+pub(crate) struct Found {
+    pub route: Route,
+    /// Of the program that we take over from.
+    pub inherited: bool,
 }
 
 impl Plan {
@@ -136,7 +147,7 @@ impl Plan {
     fn unwant(&mut self, prefix: IpNet) {
         self.drop_wanted(prefix);
         self.reports.remove(&prefix);
-        for (_, installed) in self.installed.range_mut(keys_of(prefix)) {
+        for (_, installed) in self.installed.range_mut(keys_of(prefix)).filter(|(_, i)| !i.inherited) {
             self.counters.stale -= u64::from(installed.stale);
             installed.stale = false;
             self.dirty.insert(prefix);
@@ -160,9 +171,10 @@ impl Plan {
     }
 
     /// Takes what the kernel holds under our protocol number. Of an incomplete reading only what is there counts, not what is
-    /// missing. The first reading adopts: what it finds is stale, and stays until desired, withdrawn or swept.
-    pub fn handle_kernel(&mut self, found: impl IntoIterator<Item = Route>, complete: bool) {
-        let mut fresh: BTreeMap<Key, Route> = found.into_iter().map(|r| (r.key(), r)).collect();
+    /// missing. The first reading adopts: what it finds is stale, and stays until desired, withdrawn or swept. What is inherited stays
+    /// until desired or swept, and later readings bring nothing more to inherit.
+    pub fn handle_kernel(&mut self, found: impl IntoIterator<Item = Found>, complete: bool) {
+        let mut fresh: BTreeMap<Key, Found> = found.into_iter().map(|f| (f.route.key(), f)).collect();
         if complete {
             let gone: Vec<Key> = self.installed.keys().filter(|k| !fresh.contains_key(k)).copied().collect();
             for key in gone {
@@ -172,16 +184,19 @@ impl Plan {
         }
         let adopting = !std::mem::replace(&mut self.adopted, true);
         for (key, installed) in &mut self.installed {
-            if let Some(route) = fresh.remove(key)
-                && route != installed.route
+            if let Some(Found { route, inherited }) = fresh.remove(key)
+                && (&route, inherited) != (&installed.route, installed.inherited)
             {
-                installed.route = route;
+                (installed.route, installed.inherited) = (route, inherited);
                 self.dirty.insert(key.prefix);
             }
         }
-        for (key, route) in fresh {
+        for (key, Found { route, inherited }) in fresh {
+            if inherited && !adopting {
+                continue;
+            }
             self.counters.stale += u64::from(adopting);
-            self.installed.insert(key, Installed { route, stale: adopting });
+            self.installed.insert(key, Installed { route, stale: adopting, inherited });
             if !adopting || self.desired.contains_key(&key.prefix) {
                 self.dirty.insert(key.prefix);
             }
@@ -210,7 +225,7 @@ impl Plan {
             Some(installed) if installed.route == route => return,
             Some(installed) => installed.route = route,
             None => {
-                self.installed.insert(key, Installed { route, stale: false });
+                self.installed.insert(key, Installed { route, stale: false, inherited: false });
             }
         }
         self.counters.lost += 1;
@@ -247,10 +262,12 @@ impl Plan {
         }
     }
 
-    /// Removes the routes found at start that nobody has desired since.
-    pub fn sweep_stale(&mut self, families: FamilySet) {
+    /// Removes the routes found at start that nobody has desired since; of the inherited ones only those whose prefix is ours by
+    /// `owns`.
+    pub fn sweep_stale(&mut self, families: FamilySet, owns: impl Fn(&IpNet) -> bool) {
         for (key, installed) in &mut self.installed {
-            if installed.stale && families.contains(Family::of(&key.prefix)) {
+            let spared = installed.inherited && !owns(&key.prefix);
+            if installed.stale && !spared && families.contains(Family::of(&key.prefix)) {
                 installed.stale = false;
                 self.counters.stale -= 1;
                 self.dirty.insert(key.prefix);
@@ -262,7 +279,7 @@ impl Plan {
     pub fn clear(&mut self) {
         let prefixes: Vec<IpNet> = self.desired.keys().copied().collect();
         prefixes.into_iter().for_each(|prefix| self.unwant(prefix));
-        self.sweep_stale(FamilySet::ALL);
+        self.sweep_stale(FamilySet::ALL, |_| false);
     }
 
     /// The next requests, about `limit` of them; every one must be answered with [`Plan::complete`] before the next call.
@@ -299,7 +316,7 @@ impl Plan {
         };
         let key = target.key();
         match self.installed.get_mut(&key) {
-            Some(installed) if installed.route == target => {
+            Some(installed) if installed.route == target && !installed.inherited => {
                 self.counters.stale -= u64::from(installed.stale);
                 installed.stale = false;
                 self.set_state(prefix, RouteState::Installed);
@@ -322,7 +339,8 @@ impl Plan {
         let wanted = self.desired.contains_key(&prefix);
         for (key, installed) in self.installed.range(keys_of(prefix)) {
             if Some(key.metric) != keep && (wanted || !installed.stale) {
-                ops.push(Op::Delete(installed.route.clone()));
+                let route = installed.route.clone();
+                ops.push(if installed.inherited { Op::Evict(route) } else { Op::Delete(route) });
             }
         }
     }
@@ -332,9 +350,9 @@ impl Plan {
         let counts = match op {
             Op::Create(_) => &mut self.counters.creates,
             Op::Replace(_) => &mut self.counters.replaces,
-            Op::Delete(_) => &mut self.counters.deletes,
+            Op::Delete(_) | Op::Evict(_) => &mut self.counters.deletes,
         };
-        let gone = matches!((&op, outcome), (Op::Delete(_), Outcome::Refused(ESRCH)));
+        let gone = matches!((&op, outcome), (Op::Delete(_) | Op::Evict(_), Outcome::Refused(ESRCH)));
         if outcome == Outcome::Done || gone {
             counts.done += 1;
         } else {
@@ -342,13 +360,13 @@ impl Plan {
         }
         let prefix = op.route().prefix;
         match (op, outcome) {
-            (Op::Delete(route), Outcome::Done | Outcome::Refused(ESRCH)) => self.forget_quietly(route.key()),
+            (Op::Delete(route) | Op::Evict(route), Outcome::Done | Outcome::Refused(ESRCH)) => self.forget_quietly(route.key()),
             (Op::Create(route) | Op::Replace(route), Outcome::Done) => self.settle(route),
             (_, Outcome::Unknown) => {
                 self.suspect = true;
                 self.back_off(prefix, now);
             }
-            (Op::Delete(_), Outcome::Refused(_)) => {
+            (Op::Delete(_) | Op::Evict(_), Outcome::Refused(_)) => {
                 self.suspect = true;
                 self.retries.insert((now + FIRST_BACK_OFF, prefix));
             }
@@ -367,7 +385,7 @@ impl Plan {
 
     fn settle(&mut self, route: Route) {
         let (key, prefix) = (route.key(), route.prefix);
-        if let Some(old) = self.installed.insert(key, Installed { route, stale: false }) {
+        if let Some(old) = self.installed.insert(key, Installed { route, stale: false, inherited: false }) {
             self.counters.stale -= u64::from(old.stale);
         }
         if self.installed.range(keys_of(prefix)).nth(1).is_some() {
@@ -417,6 +435,16 @@ impl Plan {
 
     pub fn installed_len(&self) -> usize {
         self.installed.len()
+    }
+
+    /// How many routes of the program that we take over from were found at start and are still its own.
+    pub fn inherited_len(&self) -> usize {
+        self.installed.values().filter(|i| i.inherited).count()
+    }
+
+    /// Our own routes in the kernel.
+    pub fn own_routes(&self) -> impl Iterator<Item = &Route> {
+        self.installed.values().filter(|i| !i.inherited).map(|i| &i.route)
     }
 
     pub const fn counters_mut(&mut self) -> &mut Counters {

@@ -12,7 +12,7 @@ use crate::wire::Family;
 /// What the kernel holds.
 pub(crate) struct Reading {
     pub host: Host,
-    /// Routes of our protocol number in our table.
+    /// Routes of our protocol number in our table, and of the one that we take over from.
     pub ours: Vec<KernelRoute>,
     /// Routes of others in the table that resolves next hops.
     pub others: Vec<KernelRoute>,
@@ -69,7 +69,7 @@ async fn read_routes(params: &Params) -> io::Result<(Vec<KernelRoute>, Vec<Kerne
     for family in Family::ALL {
         // One walk serves both where both live in one table; otherwise the kernel filters ours by protocol.
         complete &= read_table(family, params.resolve_table, None, &mut |protocol, payload| {
-            let mine = protocol == params.protocol;
+            let mine = params.is_ours(protocol);
             let Some(found) = (!mine || shared).then(|| netlink::decode_route(payload)).flatten() else { return };
             if found.table != params.resolve_table {
                 return;
@@ -78,8 +78,9 @@ async fn read_routes(params: &Params) -> io::Result<(Vec<KernelRoute>, Vec<Kerne
         })
         .await?;
         if !shared {
-            complete &= read_table(family, params.table, Some(params.protocol), &mut |protocol, payload| {
-                let found = (protocol == params.protocol).then(|| netlink::decode_route(payload)).flatten();
+            let only = params.adopt.is_none().then_some(params.protocol);
+            complete &= read_table(family, params.table, only, &mut |protocol, payload| {
+                let found = params.is_ours(protocol).then(|| netlink::decode_route(payload)).flatten();
                 ours.extend(found.filter(|route| route.table == params.table));
             })
             .await?;

@@ -1,5 +1,7 @@
 //! The task: moves changes into the plan, requests to the kernel, answers back, and decides when the kernel is read anew.
 
+mod end;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::io;
@@ -17,7 +19,7 @@ use super::handle::{Command, Error, Shared};
 use super::link::Link;
 use super::netlink::{self, Address, Message};
 use super::nexthop::{Leg, NextHops, address_changes, covers_any};
-use super::plan::{Outcome, Plan};
+use super::plan::{Found, Outcome, Plan};
 use super::socket::{Change, Events, Filter, Requester};
 use super::sync::{self, Reading};
 use super::{Action, Event, Handle, KernelRoute, NextHopState, NextHopView, Params, RouteState, RouteView, View};
@@ -88,6 +90,8 @@ struct Task {
     /// States to tell, merged by address until the receiver has room.
     outbox: BTreeMap<IpAddr, NextHopState>,
     ready: Option<usize>,
+    /// Somebody waits until all states have been told.
+    settle: bool,
     /// When the kernel is read next, and why.
     due: Option<(Instant, Cause)>,
     /// The last reading: its end and what it took. `None` before the first.
@@ -112,6 +116,7 @@ impl Task {
             known: BTreeMap::new(),
             outbox: BTreeMap::new(),
             ready: None,
+            settle: false,
             due: Some((now(), Cause::Start)),
             last: None,
             outdated: false,
@@ -140,8 +145,8 @@ impl Task {
                     None => self.reopen(&mut kernel).await,
                 },
                 order = orders.recv() => match order {
-                    Some(Command::Stop { keep, reply }) => {
-                        let left = self.stop(keep, &mut kernel.requester).await;
+                    Some(Command::Stop { leave, reply }) => {
+                        let left = self.stop(leave, &mut kernel.requester).await;
                         let _ = reply.send(left);
                         return;
                     }
@@ -161,6 +166,10 @@ impl Task {
 
     fn take_pending(&mut self) {
         let pending = self.shared.take();
+        if let Some(gateways) = pending.gateways {
+            self.table.set_gateways(gateways);
+            self.look_again(BTreeSet::new(), false);
+        }
         let mut new = false;
         for (prefix, route) in pending.routes {
             if let Some(Action::Unicast(hops)) = route.as_ref().map(|r| &r.action) {
@@ -181,6 +190,7 @@ impl Task {
                 self.outbox.remove(&address);
             }
         }
+        self.settle |= pending.settle;
         if new && self.outdated {
             self.due = Some((now(), Cause::Route));
         }
@@ -325,7 +335,10 @@ impl Task {
             Command::Links(reply) => {
                 let _ = reply.send(self.table.host().links.values().cloned().collect());
             }
-            Command::SweepStale(families) => self.plan.sweep_stale(families),
+            Command::SweepStale(families, rules) => self.plan.sweep_stale(families, |prefix| rules.owns(prefix)),
+            Command::Inherited(reply) => {
+                let _ = reply.send(self.plan.inherited_len());
+            }
             Command::Address { address, add, reply } => {
                 let result = if add { self.bind(address, requester).await } else { self.unbind(address, requester).await };
                 let _ = reply.send(result);
@@ -439,16 +452,23 @@ impl Task {
 
     fn take_reading(&mut self, reading: Reading) {
         let first = self.last.is_none();
+        let inherits = |plan: &Plan, key: &super::Key| first || plan.is_installed(key);
+        // Another program's route that came later is its own: it lives.
+        let (ours, late): (Vec<_>, Vec<_>) = reading
+            .ours
+            .into_iter()
+            .partition(|found| found.protocol == self.params.protocol || inherits(&self.plan, &found.route.clone().normalized().key()));
         let moved = address_changes(self.table.host(), &reading.host);
         let links_changed = self.table.host().links != reading.host.links;
         *self.table.host_mut() = reading.host;
         if reading.complete || first {
-            self.table.set_routes(reading.others);
+            self.table.set_routes(reading.others.into_iter().chain(late));
         }
-        self.plan.handle_kernel(reading.ours.into_iter().map(|r| r.route.normalized()), reading.complete);
+        let found = |r: KernelRoute| Found { inherited: r.protocol != self.params.protocol, route: r.route.normalized() };
+        self.plan.handle_kernel(ours.into_iter().map(found), reading.complete);
         if first {
             let adopted = self.plan.installed_len();
-            info!(adopted, "kernel routes read");
+            info!(adopted, inherited = self.plan.inherited_len(), "kernel routes read");
             self.ready = Some(adopted);
         }
         self.look_again(moved, links_changed);
@@ -496,12 +516,20 @@ impl Task {
     }
 
     fn has_event(&self) -> bool {
-        self.events.is_some() && (self.ready.is_some() || !self.outbox.is_empty() || self.plan.has_reports())
+        self.events.is_some() && (self.ready.is_some() || !self.outbox.is_empty() || self.is_settled() || self.plan.has_reports())
+    }
+
+    /// Somebody waits for it, and the kernel has been read since next hops needed that.
+    fn is_settled(&self) -> bool {
+        self.settle && self.last.is_some() && self.due.is_none_or(|(at, _)| at > now())
     }
 
     fn tell(&mut self, permit: mpsc::OwnedPermit<Event>) {
         let event = if let Some(adopted) = self.ready.take() {
             Event::Ready { adopted }
+        } else if self.outbox.is_empty() && self.is_settled() {
+            self.settle = false;
+            Event::Settled
         } else if self.outbox.is_empty() {
             Event::Routes(self.plan.take_reports(REPORTS))
         } else {
@@ -528,34 +556,6 @@ impl Task {
         let due = self.due.map(|(at, _)| at);
         let retry = self.last.and_then(|_| self.plan.poll_timeout());
         due.into_iter().chain(retry).min().unwrap_or_else(|| now() + self.params.rescan)
-    }
-
-    async fn stop(&mut self, keep: bool, requester: &mut Requester) -> usize {
-        self.take_pending();
-        if keep {
-            return self.plan.installed_len();
-        }
-        let deadline = now() + STOP;
-        self.resync(requester).await;
-        self.plan.clear();
-        while self.plan.installed_len() > 0 && now() < deadline {
-            self.step(requester).await;
-            if self.plan.installed_len() > 0 && !self.plan.has_work(now()) {
-                sleep_until(self.plan.poll_timeout().unwrap_or(deadline).min(deadline)).await;
-            }
-        }
-        // Also where the kernel keeps no mark of ours.
-        let mine: Vec<IpAddr> = self.bound.iter().filter(|(_, mine)| **mine).map(|(address, _)| *address).collect();
-        for address in mine {
-            if let Err(error) = self.unbind(address, requester).await {
-                warn!(%address, %error, "cannot remove address");
-            }
-        }
-        self.bound.clear();
-        if let Err(error) = self.sweep_addresses(requester).await {
-            warn!(%error, "cannot remove addresses");
-        }
-        self.plan.installed_len()
     }
 
     fn publish(&mut self) {
@@ -593,5 +593,3 @@ const BATCH: usize = 128;
 /// Requests of one write stay well below the default send buffer of a socket (208 KiB).
 const BATCH_OCTETS: usize = 64 * 1024;
 const RETRY: Duration = Duration::from_secs(1);
-/// How long a stop that removes the routes may take.
-const STOP: Duration = Duration::from_secs(20);

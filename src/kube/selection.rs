@@ -22,12 +22,14 @@ pub struct Selection {
     pub labels: Option<String>,
     /// The API server sends the metadata only.
     pub metadata_only: bool,
+    /// Where we may not read these objects, the others are acted on without them.
+    pub is_dispensable: bool,
 }
 
 impl Selection {
     /// All objects of a kind.
     pub fn of<T: Object>() -> Self {
-        Self { kind: AnyKind::of::<T>(), namespace: None, fields: None, labels: None, metadata_only: false }
+        Self { kind: AnyKind::of::<T>(), namespace: None, fields: None, labels: None, metadata_only: false, is_dispensable: false }
     }
 
     pub fn in_namespace(mut self, namespace: &str) -> Self {
@@ -49,6 +51,11 @@ impl Selection {
     pub fn metadata_only(mut self) -> Self {
         self.metadata_only = true;
         self
+    }
+
+    /// Passwords: whoever may not read them still has sessions that need none.
+    fn secrets_in(namespace: &str) -> Self {
+        Self { is_dispensable: true, ..Self::of::<Secret>().in_namespace(namespace) }
     }
 
     /// Whether everything that `other` brings comes with this one, too.
@@ -115,19 +122,19 @@ impl Selections {
                 Selection::of::<Service>(),
                 Selection::of::<EndpointSlice>(),
                 own_node,
-                Selection::of::<Secret>().in_namespace(&scope.namespace),
+                Selection::secrets_in(&scope.namespace),
                 legacy_config,
             ],
             Role::Allocator => vec![Selection::of::<Service>(), Selection::of::<Namespace>().metadata_only(), legacy_config],
             // Labels and annotations say everything about the other nodes; the rest of a Node is long and changes often.
             Role::Reflector => {
-                vec![Selection::of::<Node>().metadata_only(), Selection::of::<Secret>().in_namespace(&scope.calico_namespace)]
+                vec![Selection::of::<Node>().metadata_only(), Selection::secrets_in(&scope.calico_namespace)]
             }
             Role::Node => vec![
                 Selection::of::<Node>(),
                 Selection::of::<Service>(),
                 Selection::of::<EndpointSlice>(),
-                Selection::of::<Secret>().in_namespace(&scope.calico_namespace),
+                Selection::secrets_in(&scope.calico_namespace),
             ],
         };
         for selection in of_role {
@@ -159,5 +166,6 @@ fn union(one: Selection, other: Selection) -> Selection {
         fields: common(one.fields, other.fields),
         labels: common(one.labels, other.labels),
         metadata_only: one.metadata_only && other.metadata_only,
+        is_dispensable: one.is_dispensable && other.is_dispensable,
     }
 }

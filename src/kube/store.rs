@@ -43,6 +43,8 @@ pub enum Change {
     EmptyConfirmed,
     /// Contact was lost or refused; the reason is for people.
     Trouble(String),
+    /// We may not read these objects, and can do without them.
+    Refused(String),
     /// The watch goes on where it stopped.
     Resumed,
 }
@@ -142,6 +144,11 @@ impl Store {
         self.table::<T>()?.served()
     }
 
+    /// Why objects of a kind may not be read, if none ever could be.
+    pub fn refusal<T: Object>(&self) -> Option<&str> {
+        self.table::<T>().filter(|table| table.presence() == Presence::Refused)?.trouble().next().map(|trouble| trouble.why)
+    }
+
     /// Changes with every change that translators see; never goes back.
     pub fn generation(&self) -> u64 {
         self.generation
@@ -163,9 +170,10 @@ impl Store {
         self.table::<T>()?.changed_since(since).map(Iterator::collect)
     }
 
-    /// Whether every kind is in sync or known not to be served: from then on the absence of an object means something.
+    /// Whether every kind is in sync, known not to be served, or one that we may not read and can do without: from then on the absence
+    /// of an object means something.
     pub fn is_synced(&self) -> bool {
-        self.tables.values().all(|table| matches!(table.presence(), Presence::Synced | Presence::NotServed))
+        self.tables.values().all(|table| table.presence() > Presence::Waiting)
     }
 
     /// What is wrong at the moment, in the order of kinds.

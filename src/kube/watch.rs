@@ -1,6 +1,6 @@
 //! One task per watch feeds the store through one bounded channel; whoever owns the [`Watch`] owns the store.
 //!
-//! Lists come as part of the watch where the API server can do that, else in pages. A watch that ends goes on where it stopped;
+//! Lists come as part of the watch where the API server can do that, else from its cache. A watch that ends goes on where it stopped;
 //! one whose position is too old lists again; a kind that is not served is asked for again now and then. While the API server is
 //! away or refuses, what is known stays (see [`store`](super::store)), and [`Status`] says why.
 
@@ -41,7 +41,7 @@ pub struct Options {
     pub probe: Duration,
     /// An empty list that follows an error is believed when another, so much later, is empty too.
     pub confirm: Duration,
-    /// Objects per page where lists come in pages.
+    /// Objects per page where not even the API server's cache can answer.
     pub page: u32,
 }
 
@@ -61,7 +61,6 @@ impl Default for Options {
 }
 
 /// The watches and the store that they feed. Dropping it ends them.
-#[derive(Debug)]
 pub struct Watch {
     store: Store,
     changes: mpsc::Receiver<(SourceId, Change)>,
@@ -69,7 +68,8 @@ pub struct Watch {
     rediscover: watch::Sender<u64>,
     status: watch::Sender<Status>,
     counters: Arc<Counters>,
-    debounce: Duration,
+    client: Client,
+    options: Options,
     /// Something changed since the last signal.
     dirty: bool,
     quiet_until: Option<Instant>,
@@ -90,7 +90,12 @@ impl Watch {
             tasks.spawn(source.run(source::Port { id, changes: sender.clone(), rediscover: rediscovered.clone() }));
         }
         let status = watch::Sender::new(Status::of(&store));
-        Self { store, changes, tasks, rediscover, status, counters, debounce: options.debounce, dirty: false, quiet_until: None }
+        Self { store, changes, tasks, rediscover, status, counters, client: client.clone(), options, dirty: false, quiet_until: None }
+    }
+
+    /// Begins anew with other selections: everything is listed again, nothing is known before.
+    pub fn replace(&mut self, selections: &Selections) {
+        *self = Self::start(&self.client.clone(), selections, self.options);
     }
 
     /// Waits until objects, presence or trouble differ from what the last call left. May be dropped and called again.
@@ -101,7 +106,7 @@ impl Watch {
         loop {
             let due = self.quiet_until.unwrap_or_else(Instant::now);
             if self.dirty && due <= Instant::now() {
-                (self.dirty, self.quiet_until) = (false, Some(Instant::now() + self.debounce));
+                (self.dirty, self.quiet_until) = (false, Some(Instant::now() + self.options.debounce));
                 return;
             }
             tokio::select! {

@@ -73,12 +73,13 @@ pub async fn connect(remote: SocketAddr, options: &SocketOptions) -> io::Result<
 /// Sets on an accepted connection what depends on the peer; the rest came from the listener. A connection of ours has all already.
 ///
 /// # Errors
-/// What the kernel says.
+/// What the kernel says; for GTSM also that the peer is farther away than it may be (RFC 5082 3).
 pub fn prepare(stream: &TcpStream, direction: Direction, options: &SocketOptions) -> io::Result<()> {
     match direction {
         Direction::Outbound => Ok(()),
         Direction::Inbound => {
             stream.set_nodelay(true)?;
+            refuse_far_away(stream, options.ttl)?;
             apply_ttl(&SockRef::from(stream), stream.peer_addr()?.is_ipv4(), options.ttl)
         }
     }
@@ -110,7 +111,7 @@ pub(super) fn new_socket(ipv4: bool) -> io::Result<Socket> {
 fn apply_ttl(socket: &SockRef<'_>, ipv4: bool, ttl: Ttl) -> io::Result<()> {
     let (send, minimum) = match ttl {
         Ttl::Send(ttl) => (ttl, None),
-        Ttl::Security(hops) => (255, Some(255 - hops.saturating_sub(1))),
+        Ttl::Security(hops) => (255, Some(minimum_ttl(hops))),
     };
     if ipv4 {
         socket.set_ttl_v4(send.into())?;
@@ -121,6 +122,22 @@ fn apply_ttl(socket: &SockRef<'_>, ipv4: bool, ttl: Ttl) -> io::Result<()> {
         Some(minimum) => sockopt::set_min_ttl(socket.as_fd(), ipv4, minimum),
         None => Ok(()),
     }
+}
+
+/// The kernel drops what is below the minimum only from when that is set, and an OPEN may be in the queue by then.
+fn refuse_far_away(stream: &TcpStream, ttl: Ttl) -> io::Result<()> {
+    let Ttl::Security(hops) = ttl else { return Ok(()) };
+    match sockopt::syn_ttl(stream.as_fd()) {
+        Some(ttl) if ttl < minimum_ttl(hops) => {
+            let why = format!("its SYN came with TTL {ttl}, at least {} is expected (RFC 5082)", minimum_ttl(hops));
+            Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
+        }
+        _ => Ok(()),
+    }
+}
+
+const fn minimum_ttl(hops: u8) -> u8 {
+    255 - hops.saturating_sub(1)
 }
 
 /// Network control traffic (RFC 4594 3.1).

@@ -36,6 +36,8 @@ impl Listener {
             socket.set_freebind_v6(true)?;
             socket.set_unicast_hops_v6(255)?;
         }
+        // The minimum TTL of a peer is set once its connection is accepted; what came before is judged by the SYN.
+        sockopt::save_syn(socket.as_fd())?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(Self { socket: Arc::new(TcpListener::from_std(socket.into())?), keys: Keys::new() })

@@ -1,4 +1,4 @@
-//! Socket options that no library offers: TCP MD5 (RFC 2385) and the minimum TTL of GTSM (RFC 5082). The only `unsafe` of the crate.
+//! Socket options that no library offers: TCP MD5 (RFC 2385), the minimum TTL of GTSM and the TTL of a SYN (RFC 5082). The only `unsafe` of the crate.
 #![expect(unsafe_code, reason = "setsockopt with structures that neither std nor socket2 knows")]
 
 use std::io;
@@ -68,6 +68,35 @@ pub fn set_min_ttl(socket: BorrowedFd<'_>, ipv4: bool, minimum: u8) -> io::Resul
     }
 }
 
+/// Makes a listening socket keep the SYN of each connection, for [`syn_ttl`].
+///
+/// # Errors
+/// What the kernel says.
+pub fn save_syn(listener: BorrowedFd<'_>) -> io::Result<()> {
+    set(listener, libc::IPPROTO_TCP, TCP_SAVE_SYN, &libc::c_int::from(true))
+}
+
+/// TTL or hop limit with which the SYN of an accepted connection arrived, and the data sent along with it in all likelihood. `None`
+/// where it was not kept, or on the second call.
+pub fn syn_ttl(connection: BorrowedFd<'_>) -> Option<u8> {
+    // The IP header comes first; of a longer one the rest is cut off.
+    let mut headers = [0u8; 256];
+    let mut length = headers.len() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes into the buffer, which is that long, and says how many.
+    let result =
+        unsafe { libc::getsockopt(connection.as_raw_fd(), libc::IPPROTO_TCP, TCP_SAVED_SYN, headers.as_mut_ptr().cast(), &raw mut length) };
+    let headers = headers.get(..length as usize).filter(|_| result == 0)?;
+    match headers.first()? >> 4 {
+        4 => headers.get(8).copied(),
+        6 => headers.get(7).copied(),
+        _ => None,
+    }
+}
+
+/// Linux `<linux/tcp.h>`.
+const TCP_SAVE_SYN: libc::c_int = 27;
+const TCP_SAVED_SYN: libc::c_int = 28;
+
 fn set<T>(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
     // SAFETY: the pointer and the length describe one initialised T that lives through the call.
     let result =
@@ -101,6 +130,21 @@ mod tests {
     fn a_key_that_is_too_long_is_refused() {
         let error = set_md5(socket(Domain::IPV4).as_fd(), [192, 0, 2, 1].into(), 32, &[b'x'; 81]).expect_err("81 bytes");
         assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    }
+
+    #[test]
+    fn the_ttl_of_a_syn_is_known() {
+        for (ipv4, text) in [(true, "127.0.0.1:0"), (false, "[::1]:0")] {
+            let listener = socket(if ipv4 { Domain::IPV4 } else { Domain::IPV6 });
+            save_syn(listener.as_fd()).expect("TCP_SAVE_SYN");
+            listener.bind(&text.parse::<SocketAddr>().expect("an address").into()).expect("bound");
+            listener.listen(1).expect("listening");
+            let dialer = socket(if ipv4 { Domain::IPV4 } else { Domain::IPV6 });
+            if ipv4 { dialer.set_ttl_v4(17) } else { dialer.set_unicast_hops_v6(17) }.expect("a TTL");
+            dialer.connect(&listener.local_addr().expect("its address")).expect("connected");
+            let (accepted, _) = listener.accept().expect("accepted");
+            assert_eq!(syn_ttl(accepted.as_fd()), Some(17));
+        }
     }
 
     #[test]

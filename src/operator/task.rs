@@ -10,7 +10,7 @@ use crate::kube::calico::{Hold, Report, Severity};
 use crate::kube::client::{Connection, Error};
 use crate::kube::selection::Role;
 use crate::kube::store::Store;
-use crate::kube::watch::{Options, Watch};
+use crate::kube::watch::{Options, Status, Watch};
 use crate::speaker::{Handle, HandleError, Inputs, Running};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -111,12 +111,16 @@ impl Operator {
         if let Err(e) = self.help(plan, &connection, helpers) {
             error!(reason = %e, "nothing will be told on objects");
         }
-        let counters = watch.counters();
-        self.tell(|state| state.counters = Some(counters));
-        let (mut status, mut running) = (watch.status(), self.speaker.watch_running());
+        let mut running = self.speaker.watch_running();
+        let mut status = self.count(&watch);
         let mut is_migrating = false;
         loop {
             let now = status.borrow_and_update().clone();
+            if now.synced && translator.widens(watch.store()) {
+                watch.replace(&translator.selections());
+                status = self.count(&watch);
+                continue;
+            }
             let hold = if now.synced { self.take(&mut translator, watch.store()).await.err() } else { None };
             // The datastore may have moved to another API group meanwhile.
             if std::mem::replace(&mut is_migrating, hold == Some(Hold::DatastoreNotReady)) && hold.is_none() {
@@ -136,6 +140,13 @@ impl Operator {
                 },
             }
         }
+    }
+
+    /// Shows the figures of a watch, and follows its state.
+    fn count(&self, watch: &Watch) -> watch::Receiver<Status> {
+        let counters = watch.counters();
+        self.tell(|state| state.counters = Some(counters));
+        watch.status()
     }
 
     /// Starts what works on its own.

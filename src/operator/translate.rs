@@ -8,7 +8,7 @@ use super::vip::Vip;
 use crate::config::Identities;
 use crate::config::file::Asn;
 use crate::config::plan::KubernetesPlan;
-use crate::kube::calico::{self, Hold, Local, Objects, Report, Roles};
+use crate::kube::calico::{self, Affinities, Hold, Local, Objects, Report, Roles};
 use crate::kube::metallb::objects::IPAddressPool;
 use crate::kube::objects::{Key, Node};
 use crate::kube::selection::{Role, Scope, Selection, Selections};
@@ -45,6 +45,7 @@ pub struct Translator {
     said: Identities,
     file: Arc<str>,
     vip: Option<Vip>,
+    affinities: Affinities,
     merger: Merger,
     environment: Environment,
 }
@@ -58,6 +59,7 @@ impl Translator {
             said: Identities::default(),
             file: Arc::default(),
             vip,
+            affinities: Affinities::default(),
             merger: Merger::default(),
             environment: Environment::read(),
         }
@@ -84,11 +86,19 @@ impl Translator {
         if !apart.is_empty() {
             selections.add(Selection::of::<IPAddressPool>().in_namespace(&self.namespace));
         }
-        let calico = if self.reflects() { calico::watches(CALICO_ROLES, &self.plan.node_name, true) } else { Vec::new() };
+        let calico =
+            if self.is_calico() { calico::watches(self.calico_roles(), &self.plan.node_name, self.affinities) } else { Vec::new() };
         let metallb = if self.vip.is_some() { Vip::watches(&self.namespace) } else { Vec::new() };
         calico.into_iter().chain(metallb).for_each(|selection| selections.add(selection));
         self.environment.hidden_group.iter().for_each(|group| selections.hide_group(group));
         selections
+    }
+
+    /// Whether, after everything was listed, something else has to be watched than [`Self::selections`] said before.
+    pub fn widens(&mut self, store: &Store) -> bool {
+        let next = self.calico_roles().node.then(|| self.affinities.next(store)).flatten();
+        self.affinities = next.unwrap_or(self.affinities);
+        next.is_some()
     }
 
     /// What follows from the objects as they are.
@@ -96,7 +106,8 @@ impl Translator {
     /// # Errors
     /// There is nothing to act on: what is in force stays.
     pub fn translate(&mut self, store: &Store) -> Result<Translated, Hold> {
-        let calico = if self.reflects() { Some(self.calico(store)?) } else { None };
+        let calico = if self.is_calico() { Some(self.calico(store)?) } else { None };
+        let kernel = calico.as_ref().filter(|_| self.calico_roles().node).map(|output| output.kernel.clone());
         let (lowered, mut reports) = match &mut self.vip {
             Some(vip) => {
                 let node = store.get::<Node>(&Key::new("", &self.plan.node_name)).ok_or(Hold::NodeUnknown)?;
@@ -112,8 +123,11 @@ impl Translator {
             (Some(output), Some(lowered)) => {
                 let Merged { fragments, secrets, named, reports: more } = self.merger.merge(output, lowered);
                 reports.extend(more);
-                all =
-                    Translated { inputs: Inputs { fragments: fragments.into(), secrets, ..Inputs::default() }, named, reports: Vec::new() };
+                all = Translated {
+                    inputs: Inputs { fragments: fragments.into(), secrets, kernel, ..Inputs::default() },
+                    named,
+                    reports: Vec::new(),
+                };
             }
             (Some(output), None) => {
                 let named = |s: calico::Session| Named {
@@ -123,10 +137,12 @@ impl Translator {
                     name: s.name,
                 };
                 all.named = output.sessions.into_iter().map(named).collect();
-                all.inputs = Inputs { fragments: vec![output.input], secrets: output.secrets, ..Inputs::default() };
+                all.inputs = Inputs { fragments: vec![output.input], secrets: output.secrets, kernel, ..Inputs::default() };
                 reports.extend(output.reports);
             }
-            (None, Some(lowered)) => all.inputs = Inputs { fragments: vec![lowered.input], secrets: lowered.secrets, ..Inputs::default() },
+            (None, Some(lowered)) => {
+                all.inputs = Inputs { fragments: vec![lowered.input], secrets: lowered.secrets, kernel, ..Inputs::default() }
+            }
             (None, None) => {}
         }
         all.reports = reports;
@@ -147,7 +163,7 @@ impl Translator {
     fn calico(&self, store: &Store) -> Result<calico::Output, Hold> {
         let local = Local {
             node: self.plan.node_name.clone(),
-            roles: CALICO_ROLES,
+            roles: self.calico_roles(),
             secret_namespace: self.calico_namespace().to_owned(),
             router_id: self.environment.router_id,
             ..Local::default()
@@ -160,9 +176,12 @@ impl Translator {
         self.plan.calico_namespace.as_deref().unwrap_or(&self.namespace)
     }
 
-    fn reflects(&self) -> bool {
-        self.plan.roles.contains(&Role::Reflector)
+    fn calico_roles(&self) -> Roles {
+        Roles { reflector: self.plan.roles.contains(&Role::Reflector), node: self.plan.roles.contains(&Role::Node) }
+    }
+
+    /// Whether Calico's objects are looked at.
+    fn is_calico(&self) -> bool {
+        self.calico_roles() != Roles::default()
     }
 }
-
-const CALICO_ROLES: Roles = Roles { reflector: true, node: false };

@@ -64,6 +64,8 @@ struct Entry {
     /// Not a martian and not one of our own addresses.
     valid: bool,
     watched: bool,
+    /// The caller has said how it resolves since it was watched.
+    answered: bool,
     queued: bool,
     /// Peers that used it in an announcement since it came into use, sorted; some may not use it any more.
     users: Vec<PeerId>,
@@ -151,10 +153,18 @@ impl NextHops {
         let hash = self.hasher.hash_one(address);
         let Some(&index) = self.by_address.find(hash, |&i| self.entries[i as usize].address == address) else { return };
         let entry = &mut self.entries[index as usize];
+        entry.answered |= entry.watched;
         if entry.watched && entry.resolution != resolution {
             entry.resolution = resolution;
             self.mark_changed(index);
         }
+    }
+
+    /// Whether the address is on a network that this host is on, as far as it was told.
+    pub(super) fn is_connected(&self, address: IpAddr) -> bool {
+        let hash = self.hasher.hash_one(address);
+        let found = self.by_address.find(hash, |&i| self.entries[i as usize].address == address);
+        found.is_some_and(|&i| matches!(self.entries[i as usize].resolution, Resolution::Reachable { connected: true, .. }))
     }
 
     /// Replaces the set of our own addresses.
@@ -181,7 +191,7 @@ impl NextHops {
             let wanted = entry.refs > 0 && entry.valid && is_tracked(address);
             entry.watched = wanted;
             if watched && !wanted {
-                entry.resolution = Resolution::Unreachable;
+                (entry.resolution, entry.answered) = (Resolution::Unreachable, false);
             }
             if entry.refs == 0 {
                 self.free_entry(index);
@@ -207,6 +217,12 @@ impl NextHops {
         Some((changed, users))
     }
 
+    /// Whether a next hop in use is yet to be resolved for the first time.
+    pub(super) fn awaits_resolution(&self) -> bool {
+        let waits = |e: &Entry| e.refs > 0 && e.valid && !e.answered && is_tracked(e.address);
+        self.tracking && self.entries.iter().any(waits)
+    }
+
     /// Next hops in use.
     pub(super) fn len(&self) -> usize {
         self.by_address.len()
@@ -221,7 +237,7 @@ impl NextHops {
     fn insert(&mut self, hash: u64, address: IpAddr) -> u32 {
         let resolution = if self.tracking && is_tracked(address) { Resolution::Unreachable } else { TAKEN_FOR_GRANTED };
         let valid = self.is_valid(address);
-        let entry = Entry { address, refs: 0, resolution, valid, watched: false, queued: false, users: Vec::new() };
+        let entry = Entry { address, refs: 0, resolution, valid, watched: false, answered: false, queued: false, users: Vec::new() };
         let index = match self.free.pop() {
             Some(index) => {
                 self.entries[index as usize] = entry;

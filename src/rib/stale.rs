@@ -72,13 +72,13 @@ impl Rib {
         true
     }
 
-    /// EoRR from the peer: what did not come again is removed. Ignored without BoRR.
-    pub fn end_refresh(&mut self, peer: PeerId, family: Family) {
-        if let Some(state) = self.state(peer, family)
-            && std::mem::take(&mut state.refreshing)
-        {
+    /// EoRR from the peer: what did not come again is removed. Ignored (`false`) without BoRR.
+    pub fn end_refresh(&mut self, peer: PeerId, family: Family) -> bool {
+        let refreshing = self.state(peer, family).is_some_and(|state| std::mem::take(&mut state.refreshing));
+        if refreshing {
             self.remove_paths(peer, family, true);
         }
+        refreshing
     }
 
     /// A timer ran out, or the new session did not preserve these families: removes what is stale in them.

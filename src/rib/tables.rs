@@ -203,6 +203,17 @@ impl Rib {
         self.attrs.next_hops.set_resolution(address, resolution);
     }
 
+    /// Whether a next hop in use was not reported on with [`Rib::next_hop_changed`] yet: what is decided now may leave out routes
+    /// that are good.
+    pub fn awaits_next_hops(&self) -> bool {
+        self.attrs.next_hops.awaits_resolution()
+    }
+
+    /// Whether a next hop is on a network that this host is on, as far as [`Rib::next_hop_changed`] told.
+    pub fn is_connected(&self, address: IpAddr) -> bool {
+        self.attrs.next_hops.is_connected(address)
+    }
+
     /// The next hops to watch, or to watch no more, one at a time.
     pub fn poll_next_hop(&mut self) -> Option<NextHopInterest> {
         self.attrs.next_hops.poll()

@@ -44,6 +44,8 @@ pub struct Negotiated {
     pub gr: Option<PeerGr>,
     /// Long-lived stale time that we grant, by [`Family::index`]; zero is none.
     pub llgr: [Duration; 2],
+    /// Families in which the peer kept its forwarding state, for its long-lived stale routes (RFC 9494 4.2).
+    pub llgr_kept: FamilySet,
     /// The peer has the long-lived graceful restart capability: it may be sent long-lived stale routes (RFC 9494 4.3).
     pub llgr_aware: bool,
     pub local_role: Option<Role>,
@@ -214,6 +216,7 @@ pub(super) fn negotiate(params: &PeerParams, open: &Open, link: &Link) -> Result
         enhanced_refresh: offer.enhanced_refresh,
         gr,
         llgr,
+        llgr_kept: if gr.is_some() { offer.llgr_kept().intersection(families) } else { FamilySet::NONE },
         llgr_aware: gr.is_some() && offer.llgr.is_some() && !params.llgr_time.is_zero(),
         local_role: params.role.map(|r| r.role).filter(|_| ebgp),
         remote_role,
@@ -354,6 +357,10 @@ impl<'a> Offer<'a> {
     /// A peer without any multiprotocol capability speaks IPv4 unicast (RFC 4760 8).
     fn families(&self) -> FamilySet {
         if self.multi_protocol { self.named_families } else { FamilySet::from_iter([Family::Ipv4Unicast]) }
+    }
+
+    fn llgr_kept(&self) -> FamilySet {
+        known_families(self.llgr.unwrap_or_default().iter().filter(|entry| entry.forwarding).map(|entry| entry.family))
     }
 
     fn llgr(&self, limit: Duration, families: FamilySet) -> [Duration; 2] {

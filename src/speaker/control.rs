@@ -6,13 +6,13 @@ use super::handle::{HandleError, Running, Shared};
 use super::inputs::{InputHost, Inputs};
 use super::listen::Listening;
 use super::restart::{self, Marker};
-use super::rib_task::RibCommand;
+use super::rib_task::{RibCommand, RibState};
 use super::sessions::{self, Context};
 use super::{kernel, shard_of};
 use crate::config::file::GracefulRestartMode;
 use crate::config::plan::{DynamicPlan, PeerPlan, Plan};
 use crate::config::{self, Action, Diagnostics, diff};
-use crate::fib;
+use crate::fib::{self, Leave};
 use crate::net::{Command, Keys, Password, PeerChange, PeerEvent, PeerIds, RangeConfig};
 use crate::rib::PeerId;
 use crate::session::{State, StopReason};
@@ -89,6 +89,8 @@ pub struct Control {
     pub(super) ids: PeerIds,
     pub(super) listening: Listening,
     pub(super) fib: Option<fib::Handle>,
+    /// What decides about kernel routes, as the RIB was told last.
+    pub(super) kernel_policy: Option<Arc<fib::Policy>>,
     pub(super) peers: BTreeMap<IpAddr, PeerId>,
     pub(super) ranges: BTreeMap<IpNet, Arc<AtomicUsize>>,
     pub(super) networks: BTreeMap<IpNet, AttrSet>,
@@ -182,6 +184,7 @@ impl Control {
     pub async fn begin(&mut self) {
         let plan = self.plan.clone();
         self.begins_later = plan.kubernetes.is_some();
+        self.tell_kernel_policy().await;
         if !self.begins_later {
             self.take_up().await;
         }
@@ -204,17 +207,30 @@ impl Control {
         }
     }
 
-    /// After a restart of ours route selection waits for the peers that were up (RFC 4724 4.1). True if it is one.
+    /// After a restart of ours route selection waits for the peers that were up (RFC 4724 4.1). True if it is one. The routes of a
+    /// daemon that was here before us forward like our own: to its neighbors we are it, back from a restart.
     async fn begin_restart(&mut self) -> bool {
         let sessions = self.plan.peers.values().map(|p| &p.session).chain(self.plan.dynamic.values().map(|d| &d.session));
         let ours = sessions.map(|s| s.graceful_restart).filter(|g| g.mode == GracefulRestartMode::Full);
         let Some(time) = ours.map(|g| g.time).max() else { return false };
-        let Some(former) = self.marker.read(restart::uptime(), time) else { return false };
-        info!(peers = former.peers.len(), "restarted: kernel routes stay, route selection waits for the peers that were up");
+        let former = match self.marker.read(restart::uptime(), time) {
+            Some(former) => former.peers,
+            None if self.inherits().await => self.plan.peers.keys().copied().collect(),
+            None => return false,
+        };
+        info!(peers = former.len(), "restarted: kernel routes stay, route selection waits for the peers that were up");
         self.context.restart_until = Some(super::now() + DEFERRAL);
-        self.former.clone_from(&former.peers);
-        self.tell_rib(RibCommand::Defer { expected: former.peers.into_iter().collect(), time: DEFERRAL }).await;
+        self.former.clone_from(&former);
+        self.tell_rib(RibCommand::Defer { expected: former.into_iter().collect(), time: DEFERRAL }).await;
         true
+    }
+
+    /// Whether the kernel holds routes of a daemon that we take over from.
+    async fn inherits(&self) -> bool {
+        match self.fib.as_ref().filter(|_| self.plan.fib.adopt.is_some()) {
+            Some(fib) => fib.inherited().await.is_ok_and(|routes| routes > 0),
+            None => false,
+        }
     }
 
     async fn reload(&mut self, reload: Reload) -> Result<ReloadOutcome, HandleError> {
@@ -243,12 +259,15 @@ impl Control {
         let begins = std::mem::take(&mut self.begins_later);
         if begins {
             self.plan = plan.clone();
+            self.tell_kernel_policy().await;
             self.take_up().await;
         }
         let running = Arc::clone(&self.running.borrow());
         let actions = diff(&running.plan, &plan);
         if !actions.is_empty() || running.last_failure.is_some() {
             self.apply(plan, Arc::clone(&self.text), &actions).await;
+        } else {
+            self.tell_kernel_policy().await;
         }
         Ok(self.outcome(actions))
     }
@@ -292,6 +311,7 @@ impl Control {
         self.plan = plan;
         self.text = text;
         self.context.router = self.plan.router;
+        self.tell_kernel_policy().await;
         for action in actions {
             self.act(action).await;
         }
@@ -392,17 +412,26 @@ impl Control {
         peers.chain(ranges).filter_map(|(net, session)| Some((net, key(session)?))).collect()
     }
 
+    /// Passes on what decides about kernel routes, where it has changed.
+    async fn tell_kernel_policy(&mut self) {
+        let policy = self.inputs.kernel_policy(&self.plan);
+        if policy.as_ref() != self.kernel_policy.as_deref() {
+            self.kernel_policy = policy.map(Arc::new);
+            self.tell_rib(RibCommand::KernelPolicy(self.kernel_policy.clone())).await;
+        }
+    }
+
     /// Other kernel settings: our routes move to where they belong now.
     async fn restart_kernel(&mut self) {
         if let Some(old) = self.fib.take() {
-            self.tell_rib(RibCommand::Fib(FibFeed::none())).await;
-            let _ = old.stop(false).await;
+            self.tell_rib(RibCommand::Fib(FibFeed::none(), None)).await;
+            let _ = old.stop(Leave::Remove).await;
         }
         match kernel::start(&self.plan.fib, &self.shared.rib) {
             Ok(kernel) => {
                 self.fib = kernel.as_ref().map(|k| k.handle.clone());
                 self.shared.fib.store(self.fib.clone().map(Arc::new));
-                self.tell_rib(RibCommand::Fib(kernel.map_or_else(FibFeed::none, |k| k.feed))).await;
+                self.tell_rib(RibCommand::Fib(kernel.map_or_else(FibFeed::none, |k| k.feed), self.kernel_policy.clone())).await;
             }
             Err(e) => error!(error = %e, "kernel routes are off: netlink cannot be opened"),
         }
@@ -465,6 +494,19 @@ impl Control {
             self.marker.remove();
         }
         self.listening.close_all();
+        if graceful {
+            // What follows from the end of the sessions must reach neither the kernel nor the peers whose turn to end comes later, and
+            // nothing is selected because nobody is left to wait for. The answer says that this was seen before that.
+            self.tell_rib(RibCommand::Fib(FibFeed::none(), None)).await;
+            let (seen, answer) = oneshot::channel();
+            let freeze = move |state: &mut RibState| {
+                state.freeze();
+                // The one who asked is waiting.
+                let _ = seen.send(());
+            };
+            self.tell_rib(RibCommand::Inspect(Box::new(freeze))).await;
+            let _ = answer.await;
+        }
         let reason = if graceful { StopReason::GracefulClose } else { StopReason::AdminDown(None) };
         let mut ends = Vec::new();
         for shard in &self.shared.shards {
@@ -476,7 +518,12 @@ impl Control {
             let _ = end.await;
         }
         if let Some(fib) = self.fib.take() {
-            let _ = fib.stop(graceful).await;
+            let leave = match graceful {
+                true if self.plan.hands_routes_over() => Leave::HandOver,
+                true => Leave::Keep,
+                false => Leave::Remove,
+            };
+            let _ = fib.stop(leave).await;
         }
     }
 

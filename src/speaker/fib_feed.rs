@@ -1,9 +1,11 @@
 //! From Loc-RIB to the kernel: which route each changed destination wants, and which next hops have to be resolved.
 
-use crate::fib::{Action, Handle, Hop, Route};
-use crate::rib::{Changed, DestRef, DumpCursor, NextHopInterest, PeerId, Rib};
+use crate::fib::rules::{Learned, LearnedHop, LearnedHops, Way};
+use crate::fib::{Handle, Policy, Route};
+use crate::rib::{Changed, DestRef, DumpCursor, NextHopInterest, PathRef, PeerId, Rib};
 use crate::wire::{Family, FamilySet};
 use ipnet::IpNet;
+use std::sync::Arc;
 
 /// What is installed of what is learned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,7 +23,8 @@ pub struct FibFeed {
 struct Kernel {
     handle: Handle,
     install: Install,
-    metric: u32,
+    /// `None` until it is known: nothing is installed and nothing removed.
+    policy: Option<Arc<Policy>>,
 }
 
 impl FibFeed {
@@ -30,8 +33,8 @@ impl FibFeed {
         Self { kernel: None }
     }
 
-    pub const fn new(handle: Handle, install: Install, metric: u32) -> Self {
-        Self { kernel: Some(Kernel { handle, install, metric }) }
+    pub const fn new(handle: Handle, install: Install) -> Self {
+        Self { kernel: Some(Kernel { handle, install, policy: None }) }
     }
 
     /// Hands over what the changed destinations want now. Never waits: the kernel task merges by prefix.
@@ -41,16 +44,23 @@ impl FibFeed {
             Install::Best => &changed.best,
             Install::Ecmp => &changed.paths,
         };
-        kernel.want(dests.iter().filter_map(|id| rib.dest(changed.family, *id)));
+        kernel.want(rib, dests.iter().filter_map(|id| rib.dest(changed.family, *id)), false);
     }
 
-    /// Hands over all destinations, to a kernel task that knows none.
-    pub fn sync_all(&self, rib: &Rib) {
-        let Some(kernel) = &self.kernel else { return };
+    /// Takes another policy, and hands over all that follows from it. While `deferred` (route selection waits after a restart) that
+    /// a destination has no route yet is no reason to take away what the former life left.
+    pub fn set_policy(&mut self, rib: &Rib, policy: Option<Arc<Policy>>, deferred: bool) {
+        let Some(kernel) = &mut self.kernel else { return };
+        let old = std::mem::replace(&mut kernel.policy, policy);
+        let Some(policy) = &kernel.policy else { return };
+        kernel.handle.set_gateways(policy.gateways());
+        let gone = old.iter().flat_map(|old| old.statics.keys()).filter(|prefix| !policy.statics.contains_key(prefix));
+        kernel.handle.apply(gone.map(|prefix| (*prefix, None)));
+        kernel.handle.apply(policy.statics.iter().map(|(prefix, route)| (*prefix, Some(route.clone()))));
         for family in Family::ALL {
             let mut cursor = Some(DumpCursor::default());
             while cursor.is_some() {
-                kernel.want(rib.dump(family, &mut cursor));
+                kernel.want(rib, rib.dump(family, &mut cursor), deferred);
             }
         }
     }
@@ -66,29 +76,48 @@ impl FibFeed {
         }
     }
 
+    /// Asks to be told when every next hop in use has been resolved: until then, what is selected is not all that will be.
+    pub fn settle(&self) {
+        if let Some(kernel) = &self.kernel {
+            kernel.handle.settle();
+        }
+    }
+
     /// Route selection is complete after a restart: kernel routes that were not selected again go (RFC 4724 4.1).
     pub async fn sweep(&self) {
-        if let Some(kernel) = &self.kernel {
+        if let Some(Kernel { handle, policy: Some(policy), .. }) = &self.kernel {
             // An error says that the task is gone, and with it the daemon.
-            let _ = kernel.handle.sweep_stale(FamilySet::ALL).await;
+            let _ = handle.sweep_stale(FamilySet::ALL, Arc::new(policy.rules.clone())).await;
         }
     }
 }
 
 impl Kernel {
-    fn want<'a>(&self, dests: impl Iterator<Item = DestRef<'a>>) {
-        let wanted: Vec<(IpNet, Option<Route>)> = dests.map(|dest| (dest.prefix(), route(&dest, self.install, self.metric))).collect();
+    fn want<'a>(&self, rib: &Rib, dests: impl Iterator<Item = DestRef<'a>>, only_routes: bool) {
+        let Some(policy) = &self.policy else { return };
+        let wanted = dests.map(|dest| (dest.prefix(), self.route(rib, policy, &dest)));
+        let wanted: Vec<(IpNet, Option<Route>)> = wanted.filter(|(_, route)| route.is_some() || !only_routes).collect();
         self.handle.apply(wanted);
     }
-}
 
-/// What the kernel shall hold for a destination: nothing for what we originate ourselves, or have no path for.
-fn route(dest: &DestRef<'_>, install: Install, metric: u32) -> Option<Route> {
-    let best = dest.best().filter(|b| b.source != PeerId::LOCAL)?;
-    let via = |path: &crate::rib::PathRef<'_>| Hop::via(path.attrs.next_hop().address());
-    let hops = match install {
-        Install::Best => [via(&best)].into_iter().collect(),
-        Install::Ecmp => dest.multipath().iter().map(via).collect(),
-    };
-    Some(Route { prefix: dest.prefix(), action: Action::Unicast(hops), metric }.normalized())
+    /// What the kernel shall hold for a destination: nothing for what we originate ourselves, or have no path for, unless the policy
+    /// has a route of its own there.
+    fn route(&self, rib: &Rib, policy: &Policy, dest: &DestRef<'_>) -> Option<Route> {
+        let prefix = dest.prefix();
+        if let Some(route) = policy.statics.get(&prefix) {
+            return Some(route.clone());
+        }
+        let best = dest.best().filter(|b| b.source != PeerId::LOCAL)?;
+        let near = policy.rules.way(&prefix) == Ok(Way::TunnelUnlessConnected);
+        let hop = |path: &PathRef<'_>| {
+            let address = path.attrs.next_hop().address();
+            // The decision process takes no path whose next hop is not resolved.
+            LearnedHop { address, is_resolved: true, is_connected: near && rib.is_connected(address) }
+        };
+        let hops: LearnedHops = match self.install {
+            Install::Best => [hop(&best)].into_iter().collect(),
+            Install::Ecmp => dest.multipath().iter().map(hop).collect(),
+        };
+        policy.rules.decide(&Learned { prefix, local_pref: best.attrs.head().local_pref(), hops: &hops }).ok()
+    }
 }

@@ -244,7 +244,9 @@ impl Groups {
 
     /// Whether End-of-RIB waits for route selection (RFC 4724 4.1).
     pub fn set_deferred(&mut self, deferred: bool) {
-        self.deferred = deferred;
+        if std::mem::replace(&mut self.deferred, deferred) == deferred {
+            return;
+        }
         self.groups.values_mut().for_each(|e| e.group.set_deferred(deferred));
     }
 

@@ -26,10 +26,10 @@ pub fn start(plan: &FibPlan, rib: &mpsc::Sender<RibCommand>) -> io::Result<Optio
         InstallWord::Best => Install::Best,
         InstallWord::Ecmp => Install::Ecmp,
     };
-    let params = fib::Params { table: plan.table, protocol: plan.protocol, ..fib::Params::default() };
+    let params = fib::Params { table: plan.table, protocol: plan.protocol, adopt: plan.adopt, ..fib::Params::default() };
     let (handle, events) = fib::spawn(params)?;
     tokio::spawn(follow(events, rib.clone()));
-    let feed = FibFeed::new(handle.clone(), install, plan.metric);
+    let feed = FibFeed::new(handle.clone(), install);
     Ok(Some(Kernel { handle, feed }))
 }
 
@@ -40,6 +40,11 @@ async fn follow(mut events: mpsc::Receiver<Event>, rib: mpsc::Sender<RibCommand>
             Event::NextHops(states) => {
                 let states = states.into_iter().map(|(address, state)| (address, resolution(state))).collect();
                 if rib.send(RibCommand::NextHops(states)).await.is_err() {
+                    return;
+                }
+            }
+            Event::Settled => {
+                if rib.send(RibCommand::KernelSettled).await.is_err() {
                     return;
                 }
             }

@@ -2,9 +2,10 @@
 //! changed once, and lets groups and kernel follow.
 
 use super::fib_feed::FibFeed;
-use super::grace::{Deferral, Grace};
+use super::grace::{Deferral, Due, Grace, Preserved, Retention};
 use super::groups::{ForShard, Groups};
-use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Outlet, PeerChange, PeerEvent, Rules, ShardHandle, Up};
+use crate::fib::Policy;
+use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Outlet, PeerChange, PeerEvent, Pulse, Rules, ShardHandle, Up, fault};
 use crate::policy::{PeerKind, Reason};
 use crate::rib::{Changed, PeerId, PeerInfo, Resolution, Rib};
 use crate::session::{Down, Negotiated, StopReason};
@@ -28,10 +29,14 @@ pub enum RibCommand {
     NextHops(Vec<(IpAddr, Resolution)>),
     /// The addresses of this host and the interfaces that have them.
     Addresses(Vec<(u32, IpAddr)>),
-    /// Another kernel side: it is told everything.
-    Fib(FibFeed),
-    /// Kernel routes of a former life go.
+    /// Another kernel side: it is told everything that its policy asks for.
+    Fib(FibFeed, Option<Arc<Policy>>),
+    /// Other rules for kernel routes; without any nothing is installed and nothing removed.
+    KernelPolicy(Option<Arc<Policy>>),
+    /// Kernel routes of a former life go, as soon as it is known which of them are selected again.
     SweepKernel,
+    /// What the kernel had to say of next hops has come.
+    KernelSettled,
     /// Reads, or in slices dumps, the tables between two turns.
     Inspect(Box<dyn FnOnce(&mut RibState) + Send>),
     /// We have just restarted: selection waits for these peers (RFC 4724 4.1).
@@ -130,8 +135,8 @@ pub struct Overrun {
 
 /// What fell due.
 pub struct Expired {
-    /// Stale routes that are gone.
-    pub swept: Vec<(PeerId, Family)>,
+    /// Stale routes that are gone, or stay on as long-lived ones.
+    pub due: Vec<(PeerId, Family, Due)>,
     /// The wait after our own restart is over.
     pub selection_begins: bool,
 }
@@ -148,11 +153,14 @@ pub struct RibTask {
     oldest: Option<Instant>,
     /// Route selection is complete after a restart: once it is in the kernel, what is left there from before goes.
     sweep_kernel: bool,
+    /// Beats once a turn.
+    pulse: Pulse,
 }
 
 impl RibTask {
-    pub fn new(rib: Rib, shards: Vec<ShardHandle>, fib: FibFeed, events: broadcast::Sender<PeerEvent>) -> Self {
-        Self { state: RibState::new(rib, shards.len()), shards, fib, events, refreshed: false, oldest: None, sweep_kernel: false }
+    pub fn new(rib: Rib, shards: Vec<ShardHandle>, fib: FibFeed, (events, pulse): (broadcast::Sender<PeerEvent>, Pulse)) -> Self {
+        let state = RibState::new(rib, shards.len());
+        Self { state, shards, fib, events, refreshed: false, oldest: None, sweep_kernel: false, pulse }
     }
 
     /// Runs until both channels are closed.
@@ -164,14 +172,19 @@ impl RibTask {
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
-                    Some(command) => self.obey(command).await,
+                    Some(command) => {
+                        self.pulse.begin();
+                        self.obey(command).await;
+                    }
                     None => break,
                 },
                 n = from_shards.recv_many(&mut batch, MESSAGES) => if n == 0 { break },
                 () = until(deadline) => {}
                 () = std::future::ready(()), if building => {}
             }
+            self.pulse.begin();
             self.turn(&mut batch, &mut from_shards).await;
+            self.pulse.end();
         }
     }
 
@@ -214,6 +227,7 @@ impl RibTask {
                 self.fib.sync(&state.rib, &changed);
             }
         }
+        state.published();
         wake |= state.groups.build(&mut state.rib);
         for out in state.groups.take_joins(&state.rib, at) {
             let (shard, command) = match out {
@@ -230,7 +244,7 @@ impl RibTask {
         }
         self.fib.watch(&mut state.rib);
         if std::mem::take(&mut self.sweep_kernel) {
-            self.fib.sweep().await;
+            self.fib.settle();
         }
     }
 
@@ -258,8 +272,11 @@ impl RibTask {
     /// What fell due on the clock.
     async fn expire(&mut self, at: Instant) {
         let expired = self.state.expire(at);
-        for (peer, family) in expired.swept {
-            debug!(?peer, %family, "stale routes go: the peer did not send them again in time");
+        for (peer, family, due) in expired.due {
+            match due {
+                Due::Sweep => debug!(?peer, %family, "stale routes go: the peer did not send them again in time"),
+                Due::BeginLongLived => info!(?peer, %family, "the peer is still away: its routes stay as long-lived stale ones"),
+            }
         }
         if expired.selection_begins {
             info!("the restart is over: route selection begins");
@@ -288,11 +305,13 @@ impl RibTask {
                 state.rib.set_own_addresses(&own);
                 state.groups.set_addresses(addresses);
             }
-            RibCommand::Fib(feed) => {
-                feed.sync_all(&state.rib);
+            RibCommand::Fib(feed, policy) => {
                 self.fib = feed;
+                self.fib.set_policy(&state.rib, policy, state.deferral.is_active());
             }
+            RibCommand::KernelPolicy(policy) => self.fib.set_policy(&state.rib, policy, state.deferral.is_active()),
             RibCommand::SweepKernel => self.sweep_kernel = true,
+            RibCommand::KernelSettled => self.fib.sweep().await,
             RibCommand::Inspect(look) => look(state),
             RibCommand::Defer { expected, time } => state.defer(expected, time, now()),
         }
@@ -320,7 +339,7 @@ impl RibState {
         match message {
             FromShard::Up(up) => self.up(*up, at),
             FromShard::Routes { peer, items, .. } => {
-                heard.weight = self.routes(peer, items);
+                heard.weight = self.routes(peer, items, at);
                 heard.overrun = self.enforce_limit(peer);
             }
             FromShard::Down { peer, down } => self.down(peer, &down, at),
@@ -347,10 +366,11 @@ impl RibState {
             end_of_rib,
         };
         self.rib.peer_up(up.peer, info);
-        let swept = self.grace.back(up.peer, up.negotiated.stale_kept(), at);
+        let preserved = Preserved { restart: up.negotiated.stale_kept(), long_lived: up.negotiated.llgr_kept };
+        let swept = self.grace.back(up.peer, preserved, at);
         self.rib.sweep_stale(up.peer, swept);
         let restarting = up.negotiated.gr.is_some_and(|gr| gr.restarting);
-        self.deferral.up(up.peer, info.addr, if restarting { FamilySet::NONE } else { end_of_rib });
+        self.deferral.up((up.peer, info.addr), end_of_rib, restarting, at);
         let live = Live {
             shard: up.shard,
             session: up.session,
@@ -364,7 +384,7 @@ impl RibState {
         self.live.insert(up.peer, live);
     }
 
-    fn routes(&mut self, peer: PeerId, items: Vec<Item>) -> usize {
+    fn routes(&mut self, peer: PeerId, items: Vec<Item>, at: Instant) -> usize {
         let mut weight = 0;
         for item in items {
             weight += item.weight();
@@ -380,8 +400,16 @@ impl RibState {
                     self.deferral.end_of_rib(peer, family);
                 }
                 // One that comes at the wrong time is ignored (RFC 7313 4).
-                Item::BeginRefresh(family) => _ = self.rib.begin_refresh(peer, family),
-                Item::EndRefresh(family) => self.rib.end_refresh(peer, family),
+                Item::BeginRefresh(family) => {
+                    if self.rib.begin_refresh(peer, family) {
+                        self.grace.refreshing(peer, family, at);
+                    }
+                }
+                Item::EndRefresh(family) => {
+                    if self.rib.end_refresh(peer, family) {
+                        self.grace.end_of_rib(peer, family);
+                    }
+                }
             }
         }
         weight
@@ -407,7 +435,8 @@ impl RibState {
         self.live.remove(&peer);
         self.groups.leave(peer, at);
         self.rib.peer_down(peer, down.retain);
-        self.grace.lost(peer, down.retain, (down.restart_time, down.stale_time), at);
+        let times = Retention { restart: down.restart_time, stale: down.stale_time, long_lived: down.llgr_time };
+        self.grace.lost(peer, down.retain, times, at);
         self.deferral.down(peer);
     }
 
@@ -440,16 +469,34 @@ impl RibState {
 
     /// Does what fell due on the clock.
     pub fn expire(&mut self, at: Instant) -> Expired {
-        let swept = self.grace.expired(at);
-        for (peer, family) in &swept {
-            self.rib.sweep_stale(*peer, FamilySet::from_iter([*family]));
+        let due = self.grace.expired(at);
+        for (peer, family, due) in &due {
+            let families = FamilySet::from_iter([*family]);
+            match due {
+                Due::Sweep => self.rib.sweep_stale(*peer, families),
+                Due::BeginLongLived => self.rib.begin_long_lived(*peer, families),
+            }
         }
-        let selection_begins = self.deferral.finished(at);
+        // A next hop that is not resolved yet would cost routes that the kernel has.
+        let resolved = !self.deferral.is_active() || !self.rib.awaits_next_hops();
+        let selection_begins = self.deferral.finished(resolved, at);
         if selection_begins {
             Family::ALL.into_iter().for_each(|f| self.rib.set_deferred(f, false));
+        }
+        Expired { due, selection_begins }
+    }
+
+    /// Nothing is selected any more: we are about to go, and peers shall keep what they have of us.
+    pub fn freeze(&mut self) {
+        Family::ALL.into_iter().for_each(|f| self.rib.set_deferred(f, true));
+    }
+
+    /// The groups have published what this turn selected. After a restart End-of-RIB may go out from now on, behind the routes: a
+    /// helper drops what it has not got again by then (RFC 4724 4.2).
+    pub fn published(&mut self) {
+        if !self.deferral.is_active() {
             self.groups.set_deferred(false);
         }
-        Expired { swept, selection_begins }
     }
 
     /// When [`Self::expire`] or the groups have something to do.
@@ -468,6 +515,9 @@ impl RibState {
 
     /// Stores routes of a peer. Where a limit drops, what is beyond it is kept with its reason and not used.
     fn announce(&mut self, peer: PeerId, (family, nlri): (Family, &[Nlri]), attrs: &AttrSet, filtered: Option<Reason>) {
+        if cfg!(debug_assertions) {
+            nlri.iter().for_each(|n| fail_on_purpose(n.prefix));
+        }
         let drops = |live: &&mut Live| live.rules.max_prefixes.is_some_and(|m| m.action == LimitAction::Drop);
         let limit = self.live.get_mut(&peer).filter(drops).and_then(|live| live.rules.max_prefixes);
         let Some(MaxPrefixes { limit, .. }) = limit.filter(|_| filtered.is_none()) else {
@@ -478,6 +528,14 @@ impl RibState {
             let over = !known && self.rib.counters(peer, family).accepted >= limit;
             self.rib.announce(peer, family, &[*nlri], attrs, over.then_some(Reason::LimitReached));
         }
+    }
+}
+
+/// For the tests of supervision.
+fn fail_on_purpose(prefix: IpNet) {
+    assert!(!fault::strikes(fault::PANIC_IN_RIB, prefix), "a panic on purpose");
+    while fault::strikes(fault::STALL_RIB, prefix) {
+        std::thread::yield_now();
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct FamilyFacts {
     pub advertised: u64,
     pub eor_received: bool,
     pub limit_hit: bool,
+    /// Its stale routes are long-lived ones (RFC 9494).
+    pub long_lived: bool,
 }
 
 /// By peer, then by [`Family::index`].
@@ -39,6 +41,7 @@ pub(super) fn facts(state: &RibState, peers: &[PeerId]) -> Facts {
             advertised: state.groups.advertised(peer, family),
             eor_received: live.is_some_and(|l| l.eor_received.contains(family)),
             limit_hit: live.is_some_and(|l| l.limit_hit.contains(family)),
+            long_lived: state.grace.is_long_lived(peer, family),
         })
     };
     peers.iter().map(|peer| (*peer, of(*peer))).collect()
@@ -132,9 +135,10 @@ impl Builder<'_> {
         let session = peer.status.negotiated.as_deref().filter(|_| up);
         let shown = |family: &Family| peer.params.families.contains(*family) || session.is_some_and(|n| n.families.contains(*family));
         let status = |family: Family| {
-            let FamilyFacts { counters, advertised, eor_received, limit_hit } = facts[family.index()];
+            let FamilyFacts { counters, advertised, eor_received, limit_hit, long_lived } = facts[family.index()];
             let restarts = session.and_then(|n| n.gr).is_some_and(|gr| gr.families.contains(family));
             let gr = match (up, counters.stale > 0) {
+                (false, true) if long_lived => GrState::LongLived,
                 (false, true) => GrState::Retained,
                 (true, true) if !eor_received => GrState::Resyncing,
                 _ if restarts => GrState::Ready,

@@ -18,16 +18,13 @@ impl Checker<'_> {
         let mut roles = Vec::new();
         for (i, role) in written.roles.unwrap_or_default().into_iter().enumerate() {
             let place = place.key("roles").index(i);
-            if !SUPPORTED.contains(&role) {
-                self.complain(&place, "not supported yet; remove the role");
-            }
             if roles.contains(&role) {
                 self.complain(&place, "the role is listed twice; remove one");
             }
             roles.push(role);
         }
         if roles.is_empty() {
-            self.complain(&place.key("roles"), "at least one role is required: vip, allocator, reflector");
+            self.complain(&place.key("roles"), "at least one role is required: vip, allocator, reflector, node");
         }
         let node_name = written.node_name.or_else(|| self.host.node_name());
         let is_bound = roles.iter().any(|role| *role != KubernetesRole::Allocator);
@@ -47,6 +44,3 @@ impl Checker<'_> {
         })
     }
 }
-
-/// What works.
-const SUPPORTED: [KubernetesRole; 3] = [KubernetesRole::Vip, KubernetesRole::Allocator, KubernetesRole::Reflector];

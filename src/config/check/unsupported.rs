@@ -3,7 +3,7 @@
 
 use super::{Checker, Place};
 use crate::config::complaint::{Path, Step};
-use crate::config::file::{File, Ipip, Session};
+use crate::config::file::{File, Session};
 use std::time::Duration;
 
 /// A key of a section, and whether it says more than "off" or the default.
@@ -12,17 +12,8 @@ struct Row<T> {
     is_used: fn(&T) -> bool,
 }
 
-const FILE_ROWS: [Row<File>; 3] = [
-    Row { path: &["bfd", "profiles"], is_used: |f| f.bfd.as_ref().and_then(|b| b.profiles.as_ref()).is_some_and(|p| !p.is_empty()) },
-    Row {
-        path: &["fib", "tunnels", "ipip"],
-        is_used: |f| f.fib.as_ref().and_then(|f| f.tunnels.as_ref()?.ipip).is_some_and(|ipip| ipip != Ipip::Never),
-    },
-    Row {
-        path: &["fib", "tunnels", "device"],
-        is_used: |f| f.fib.as_ref().and_then(|f| f.tunnels.as_ref()?.device.as_ref()).is_some_and(|d| d != "tunl0"),
-    },
-];
+const FILE_ROWS: [Row<File>; 1] =
+    [Row { path: &["bfd", "profiles"], is_used: |f| f.bfd.as_ref().and_then(|b| b.profiles.as_ref()).is_some_and(|p| !p.is_empty()) }];
 
 const SESSION_ROWS: [Row<Session>; 3] = [
     Row { path: &["interface"], is_used: |s| s.interface.is_some() },

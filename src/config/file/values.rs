@@ -95,8 +95,9 @@ words! {
     RuleAction { Accept = "accept", Reject = "reject", Next = "next", }
     OriginText { Igp = "igp", Egp = "egp", Incomplete = "incomplete", }
     Install { None = "none", Best = "best", Ecmp = "ecmp", }
-    /// What happens to kernel routes when the daemon stops; `auto` keeps them where graceful restart is `full` for some neighbor.
-    OnStop { Auto = "auto", Keep = "keep", Remove = "remove", }
+    /// What happens to kernel routes when the daemon stops; `auto` keeps them where graceful restart is `full` for some neighbor, and
+    /// hands them over where there is somebody to hand them over to.
+    OnStop { Auto = "auto", Keep = "keep", HandOver = "handOver", Remove = "remove", }
     /// What a drain does to a prefix of our own; `keep` is for those that no other node announces.
     OnDrain { Withdraw = "withdraw", Keep = "keep", }
     /// How it is found out whether a VIP's service works.

@@ -172,8 +172,6 @@ neighbors:
   - { address: 10.0.0.2, asn: 1, longLivedGracefulRestart: { time: 1h } }
   - { address: 10.0.0.3, asn: 1, bfd: fast }
 bfd: { profiles: { fast: { transmit: 300ms } } }
-kubernetes: { enabled: true, nodeName: n1, roles: [node] }
-fib: { tunnels: { ipip: always } }
 drain: { onCordon: true }
 ";
     vips: "
@@ -202,7 +200,7 @@ vips:
     other_sections: "
 apiVersion: kubgp.io/v2
 router: { asn: internal }
-fib: { protocol: 2, metric: 0, table: 0 }
+fib: { protocol: 2, metric: 0, table: 0, adopt: 4, tunnels: { device: a-name-of-many-octets } }
 api: { socket: kubgp.sock }
 log: { level: verbose, format: jsn }
 ";

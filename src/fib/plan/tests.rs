@@ -12,6 +12,10 @@ fn blackhole(prefix: &str, metric: u32) -> Route {
     Route { prefix: net(prefix), action: Action::Blackhole, metric }
 }
 
+fn ours(routes: impl IntoIterator<Item = Route>) -> Vec<Found> {
+    routes.into_iter().map(|route| Found { route, inherited: false }).collect()
+}
+
 fn foreign(route: Route, protocol: u8) -> KernelRoute {
     KernelRoute { route, table: 254, protocol, local: false }
 }
@@ -69,20 +73,45 @@ fn routes_found_at_start_stay_until_desired_or_swept() {
     let (now, table) = (some_instant(), table([true; 2], &[]));
     let mut plan = Plan::new(false);
     let found = ["10.9.0.0/24", "10.9.1.0/24", "10.9.2.0/24", "fd00::/64"].map(|p| blackhole(p, 1024));
-    plan.handle_kernel(found, true);
+    plan.handle_kernel(ours(found), true);
     plan.apply(net("10.9.0.0/24"), Some(blackhole("10.9.0.0/24", 1024)));
     plan.apply(net("10.9.1.0/24"), Some(blackhole("10.9.1.0/24", 9)));
     let replaced = [Op::Create(blackhole("10.9.1.0/24", 9)), Op::Delete(blackhole("10.9.1.0/24", 1024))];
     assert_eq!(settle(&mut plan, &table, now), replaced);
     assert_eq!(plan.counters.stale, 2);
-    plan.sweep_stale([Family::Ipv4Unicast].into_iter().collect());
+    plan.sweep_stale([Family::Ipv4Unicast].into_iter().collect(), |_| false);
     assert_eq!(settle(&mut plan, &table, now), [Op::Delete(blackhole("10.9.2.0/24", 1024))]);
     plan.apply(net("fd00::/64"), None);
     assert_eq!(settle(&mut plan, &table, now), [Op::Delete(blackhole("fd00::/64", 1024))]);
     assert_eq!(plan.counters.stale, 0);
     // Later readings do not adopt: an unknown route under our number is deleted.
-    plan.handle_kernel([blackhole("10.9.0.0/24", 1024), blackhole("10.9.1.0/24", 9), blackhole("10.9.7.0/24", 1)], true);
+    plan.handle_kernel(ours([blackhole("10.9.0.0/24", 1024), blackhole("10.9.1.0/24", 9), blackhole("10.9.7.0/24", 1)]), true);
     assert_eq!(settle(&mut plan, &table, now), [Op::Delete(blackhole("10.9.7.0/24", 1))]);
+}
+
+#[test]
+fn inherited_routes_are_replaced_in_place_and_go_only_where_they_are_ours_to_take() {
+    let (now, table) = (some_instant(), table([true; 2], &[]));
+    let mut plan = Plan::new(false);
+    let prefixes = ["10.9.0.0/24", "10.9.1.0/24", "10.9.2.0/24", "10.9.3.0/24"];
+    let inherit = |prefix: &&str| Found { route: blackhole(prefix, 0), inherited: true };
+    plan.handle_kernel(prefixes.iter().map(inherit), true);
+    assert_eq!((plan.inherited_len(), plan.own_routes().count()), (4, 0));
+    plan.apply(net(prefixes[0]), Some(blackhole(prefixes[0], 0)));
+    // A route of another metric is a second one to the kernel: that goes when the new one is there.
+    plan.apply(net(prefixes[1]), Some(blackhole(prefixes[1], 1024)));
+    // That a neighbor takes back what it said is no reason yet to believe that nobody says it.
+    plan.apply(net(prefixes[2]), None);
+    let ops = [Op::Replace(blackhole(prefixes[0], 0)), Op::Create(blackhole(prefixes[1], 1024)), Op::Evict(blackhole(prefixes[1], 0))];
+    assert_eq!(settle(&mut plan, &table, now), ops);
+    assert_eq!((plan.inherited_len(), plan.own_routes().count(), plan.counters.stale), (2, 2, 2));
+    plan.sweep_stale(FamilySet::ALL, |prefix| *prefix != net(prefixes[3]));
+    assert_eq!(settle(&mut plan, &table, now), [Op::Evict(blackhole(prefixes[2], 0))]);
+    // What the other program writes later is its own.
+    let late = inherit(&"10.9.7.0/24");
+    let mine = [blackhole(prefixes[0], 0), blackhole(prefixes[1], 1024)];
+    plan.handle_kernel(ours(mine).into_iter().chain([inherit(&prefixes[3]), late]), true);
+    assert_eq!((settle(&mut plan, &table, now), plan.inherited_len()), (vec![], 1));
 }
 
 #[test]
@@ -114,7 +143,7 @@ fn refusals_back_off_and_an_occupied_slot_is_not_touched() {
     let ops = plan.poll(now, 9, &free);
     plan.complete(ops[0].clone(), Outcome::Refused(EEXIST), now);
     assert!(plan.take_suspicion() && !plan.take_suspicion());
-    plan.handle_kernel([route.clone()], true);
+    plan.handle_kernel(ours([route.clone()]), true);
     assert_eq!(settle(&mut plan, &free, now + Duration::from_secs(1)), []);
     assert_eq!(plan.counters.installed, [1, 0]);
 }
@@ -142,14 +171,14 @@ fn a_fight_slows_down() {
 fn an_incomplete_reading_forgets_nothing() {
     let (now, table) = (some_instant(), table([true; 2], &[]));
     let mut plan = Plan::new(false);
-    plan.handle_kernel([], true);
+    plan.handle_kernel(ours([]), true);
     for prefix in ["10.9.0.0/24", "10.9.1.0/24"] {
         plan.apply(net(prefix), Some(blackhole(prefix, 5)));
     }
     settle(&mut plan, &table, now);
-    plan.handle_kernel([blackhole("10.9.0.0/24", 5)], false);
+    plan.handle_kernel(ours([blackhole("10.9.0.0/24", 5)]), false);
     assert_eq!(settle(&mut plan, &table, now), []);
-    plan.handle_kernel([blackhole("10.9.0.0/24", 5)], true);
+    plan.handle_kernel(ours([blackhole("10.9.0.0/24", 5)]), true);
     assert_eq!(settle(&mut plan, &table, now), [Op::Create(blackhole("10.9.1.0/24", 5))]);
 }
 
@@ -193,6 +222,7 @@ impl Model {
         let outcome = match (op, slot) {
             (Op::Create(_), Some(_)) => Outcome::Refused(EEXIST),
             (Op::Replace(_), Some(false)) => panic!("{op:?} would replace a route of somebody else"),
+            (Op::Evict(_), _) => panic!("there is nothing to inherit"),
             (Op::Delete(_), None | Some(false)) => Outcome::Refused(ESRCH),
             (Op::Delete(_), Some(true)) => {
                 self.routes.remove(&key);
@@ -232,7 +262,7 @@ fn random_changes_losses_and_refusals_converge() {
         }
         model.foreign_at_start = model.others().len();
         let mut view = table(up, &model.others());
-        plan.handle_kernel(model.ours(), true);
+        plan.handle_kernel(ours(model.ours()), true);
         for _ in 0..120 {
             now += Duration::from_millis(random.below(400));
             match random.below(12) {
@@ -256,7 +286,7 @@ fn random_changes_losses_and_refusals_converge() {
                     view = table(up, &model.others());
                     plan.handle_table(&every_gateway(&plan), true);
                 }
-                7 => plan.handle_kernel(model.ours(), random.below(2) == 0),
+                7 => plan.handle_kernel(ours(model.ours()), random.below(2) == 0),
                 _ => {
                     for op in plan.poll(now, 4, &view) {
                         let outcome = model.answer(&op, &mut random);
@@ -265,16 +295,16 @@ fn random_changes_losses_and_refusals_converge() {
                 }
             }
         }
-        plan.sweep_stale(FamilySet::ALL);
+        plan.sweep_stale(FamilySet::ALL, |_| false);
         for _ in 0..40 {
             now += Duration::from_secs(31);
-            plan.handle_kernel(model.ours(), true);
+            plan.handle_kernel(ours(model.ours()), true);
             for op in plan.poll(now, 100, &view) {
                 let outcome = model.answer(&op, &mut random);
                 plan.complete(op, outcome, now);
             }
         }
-        plan.handle_kernel(model.ours(), true);
+        plan.handle_kernel(ours(model.ours()), true);
         let expected: Vec<Route> = desired
             .values()
             .filter_map(|route| view.resolve(&route.clone().normalized()).ok())

@@ -8,10 +8,13 @@ pub fn router_id(node: &str) -> Ipv4Addr {
     Ipv4Addr::new(if first > 223 { first - 32 } else { first }, b, c, d)
 }
 
+/// The label of block affinities that names their node.
+pub const AFFINITY_LABEL: &str = "projectcalico.org/hostname-hash";
+
 /// The label selector for the block affinities of one node. Calico writes the label since it has virtual affinities; older ones have
 /// none, so an empty answer means that all affinities have to be watched.
 pub fn affinity_selector(node: &str) -> String {
-    format!("projectcalico.org/hostname-hash={}", base32(&sha3_256(node.as_bytes())))
+    format!("{AFFINITY_LABEL}={}", base32(&sha3_256(node.as_bytes())))
 }
 
 fn sha256(data: &[u8]) -> [u8; 32] {

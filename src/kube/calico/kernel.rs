@@ -4,12 +4,11 @@ use super::World;
 use super::node::{CalicoNode, IpFamily};
 use super::report::Report;
 use super::settings::{Era, Mode, PRIORITY_SUM, Pool, Settings};
-use crate::fib::{Action, Device, Hop, Hops, Route};
+use crate::fib::rules::{Class, Left, Metric, TUNNEL, Way};
+use crate::fib::{Action, Route, Rules};
 use ipnet::IpNet;
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
-use std::sync::Arc;
 
 /// Who programs a class of routes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -100,143 +99,53 @@ impl Classes {
     }
 }
 
-/// A selected route as it stands in the RIB.
-#[derive(Clone, Copy, Debug)]
-pub struct Learned<'a> {
-    pub prefix: IpNet,
-    pub local_pref: Option<u32>,
-    /// Of the best path, and of those that share traffic with it.
-    pub hops: &'a [LearnedHop],
+/// The rules of the kernel's side.
+pub fn rules(world: &World<'_>) -> Rules {
+    let mut wireguard = BTreeSet::new();
+    for family in IpFamily::ALL.into_iter().filter(|family| world.own.has_wireguard(*family)) {
+        let speaks = |n: &&CalicoNode| n.name != world.own.name && n.has_wireguard(family);
+        wireguard.extend(world.nodes.values().filter(speaks).filter_map(|n| n.address(family)));
+    }
+    // Calico has no rules for pools on a node without IPv4 network.
+    let pools = world.settings.pools.iter().filter(|pool| matches!(pool.net, IpNet::V6(_)) || world.own.ipv4.is_some());
+    Rules {
+        services: world.settings.service_ranges().collect(),
+        wireguard,
+        classes: pools.map(|pool| class(pool, world)).collect(),
+        otherwise: Way::Direct,
+        metric: match world.settings.era {
+            Era::Plain => Metric::Is(STATIC_METRIC),
+            Era::Metric | Era::Split => Metric::Mirrors(PRIORITY_SUM),
+        },
+        tunnel: TUNNEL.into(),
+    }
 }
 
-/// One BGP next hop.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct LearnedHop {
-    pub address: IpAddr,
-    /// The kernel has a route to it. Of no interest where a tunnel leads there.
-    pub is_resolved: bool,
+/// What stands in the kernel for an own block, so that traffic to unused addresses of it ends here.
+///
+/// # Errors
+/// Why it is not ours to put there.
+pub fn blackhole(rules: &Rules, block: IpNet) -> Result<Route, Left> {
+    rules.way(&block)?;
+    Ok(Route { prefix: block, action: Action::Blackhole, metric: STATIC_METRIC }.normalized())
 }
 
-/// Why a route does not go to the kernel.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Left {
-    /// A service address: kube-proxy's, whoever announces it.
-    Service,
-    /// The next hop is a node that Felix reaches through WireGuard.
-    WireGuard,
-    /// Pools with VXLAN are Felix's.
-    Vxlan,
-    /// Felix programs this class of pools.
-    Felix,
-    /// `programClusterRoutes` says that the BGP daemon does not program this class, and nobody else does.
-    SwitchedOff,
-    /// It has no next hop.
-    NoNextHop,
-}
-
-/// Everything that decides about kernel routes, as plain values.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KernelRules {
-    era: Era,
-    ownership: Ownership,
-    pools: Vec<Pool>,
-    services: Vec<IpNet>,
-    /// Addresses of nodes that speak WireGuard with us.
-    wireguard: BTreeSet<IpAddr>,
-    /// Our address and its subnet.
-    own_v4: Option<IpNet>,
-    tunnel: Arc<str>,
-}
-
-impl KernelRules {
-    pub fn new(world: &World<'_>) -> Self {
-        let mut wireguard = BTreeSet::new();
-        for family in IpFamily::ALL.into_iter().filter(|family| world.own.has_wireguard(*family)) {
-            let speaks = |n: &&CalicoNode| n.name != world.own.name && n.has_wireguard(family);
-            wireguard.extend(world.nodes.values().filter(speaks).filter_map(|n| n.address(family)));
-        }
-        Self {
-            era: world.settings.era,
-            ownership: world.ownership,
-            pools: world.settings.pools.clone(),
-            services: world.settings.service_ranges().collect(),
-            wireguard,
-            own_v4: world.own.ipv4,
-            tunnel: TUNNEL.into(),
-        }
-    }
-
-    /// What the kernel shall hold for a learned route.
-    ///
-    /// # Errors
-    /// Why it shall hold nothing of ours.
-    pub fn decide(&self, route: &Learned<'_>) -> Result<Route, Left> {
-        if self.services.iter().any(|net| net.contains(&route.prefix)) {
-            return Err(Left::Service);
-        }
-        let Some(first) = route.hops.first() else { return Err(Left::NoNextHop) };
-        if self.wireguard.contains(&first.address) {
-            return Err(Left::WireGuard);
-        }
-        let ipip = self.encapsulation(&route.prefix)?;
-        let direct = |hop: &LearnedHop| match ipip {
-            Mode::Never => true,
-            Mode::Always => false,
-            Mode::CrossSubnet => self.own_v4.is_some_and(|own| own.contains(&hop.address)),
-        };
-        let usable = route.hops.iter().filter(|hop| !self.wireguard.contains(&hop.address));
-        let hops: Hops = usable
-            .filter_map(|hop| match direct(hop) {
-                true => hop.is_resolved.then(|| Hop::via(hop.address)),
-                false => Some(Hop { device: Some(Device::Name(self.tunnel.clone())), onlink: true, ..Hop::via(hop.address) }),
-            })
-            .collect();
-        // What leads nowhere must not fall through to a shorter prefix.
-        let action = if hops.is_empty() { Action::Unreachable } else { Action::Unicast(hops) };
-        Ok(Route { prefix: route.prefix, action, metric: self.metric(route.local_pref) }.normalized())
-    }
-
-    /// What stands in the kernel for an own block, so that traffic to unused addresses of it ends here.
-    ///
-    /// # Errors
-    /// Why it is not ours to put there.
-    pub fn blackhole(&self, block: IpNet) -> Result<Route, Left> {
-        self.encapsulation(&block)?;
-        Ok(Route { prefix: block, action: Action::Blackhole, metric: self.static_metric() }.normalized())
-    }
-
-    /// The metric of routes that are not learned: Calico gives them none in any era.
-    pub const fn static_metric(&self) -> u32 {
-        0
-    }
-
-    /// The pool's IPIP mode, `Never` for prefixes outside of all pools.
-    fn encapsulation(&self, prefix: &IpNet) -> Result<Mode, Left> {
-        // Calico has no rules for pools on a node without IPv4 network.
-        if matches!(prefix, IpNet::V4(_)) && self.own_v4.is_none() {
-            return Ok(Mode::Never);
-        }
-        let Some(pool) = self.pools.iter().find(|pool| pool.net.contains(prefix)) else { return Ok(Mode::Never) };
-        let owner = match pool {
-            Pool { vxlan: Mode::Always | Mode::CrossSubnet, .. } => return Err(Left::Vxlan),
-            Pool { ipip: Mode::Never, .. } => self.ownership.no_encap,
-            Pool { .. } => self.ownership.ipip,
-        };
-        match owner {
-            Owner::Us => Ok(pool.ipip),
-            Owner::Felix | Owner::Both => Err(Left::Felix),
-            Owner::Nobody => Err(Left::SwitchedOff),
-        }
-    }
-
-    /// None in the first era; later the mirror of LOCAL_PREF, whose default is 100.
-    fn metric(&self, local_pref: Option<u32>) -> u32 {
-        match self.era {
-            Era::Plain => 0,
-            Era::Metric | Era::Split => PRIORITY_SUM.saturating_sub(local_pref.unwrap_or(DEFAULT_LOCAL_PREF)).max(1),
-        }
-    }
+fn class(pool: &Pool, world: &World<'_>) -> Class {
+    let owner = match pool {
+        Pool { vxlan: Mode::Always | Mode::CrossSubnet, .. } => return Class { within: pool.net, way: Err(Left::Vxlan) },
+        Pool { ipip: Mode::Never, .. } => world.ownership.no_encap,
+        Pool { .. } => world.ownership.ipip,
+    };
+    let way = match owner {
+        Owner::Us => Ok(match (pool.ipip, world.own.ipv4) {
+            (Mode::Never, _) => Way::Direct,
+            (Mode::CrossSubnet, Some(own)) => Way::TunnelUnlessWithin(own),
+            (Mode::Always, _) | (Mode::CrossSubnet, None) => Way::Tunnel,
+        }),
+        Owner::Felix | Owner::Both => Err(Left::Felix),
+        Owner::Nobody => Err(Left::SwitchedOff),
+    };
+    Class { within: pool.net, way }
 }
 
 /// Why a kernel protocol number cannot be ours beside Felix.
@@ -250,10 +159,8 @@ pub const fn protocol_fault(protocol: u8) -> Option<&'static str> {
 
 /// The protocol number under which BIRD leaves routes behind; they are adopted at take-over.
 pub const BIRD_PROTOCOL: u8 = 12;
-/// The device that Felix creates for IPIP.
-const TUNNEL: &str = "tunl0";
-/// What a route without LOCAL_PREF counts as.
-const DEFAULT_LOCAL_PREF: u32 = 100;
+/// The metric of routes that are not learned: Calico gives them none in any era.
+pub const STATIC_METRIC: u32 = 0;
 
 #[cfg(test)]
 mod tests {

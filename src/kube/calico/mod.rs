@@ -27,11 +27,10 @@ mod tests;
 mod watches;
 
 pub use digest::affinity_selector;
-pub use kernel::KernelRules;
 pub use report::{Report, Severity};
 pub use sessions::{Session, SessionKind};
 pub use settings::{Local, Roles, RouterIdRule};
-pub use watches::watches;
+pub use watches::{Affinities, watches};
 
 use self::announce::Announcements;
 use self::filters::Policies;
@@ -41,7 +40,7 @@ use self::objects::{BgpConfiguration, BgpFilter, BgpPeer, BlockAffinity, Cluster
 use self::settings::Settings;
 use crate::config::file::{self, File, Network, Originate};
 use crate::config::{Input, plan};
-use crate::fib::{Action, Hop, Route};
+use crate::fib::{Action, Hop, Policy, Route, Rules};
 use crate::kube::objects::{EndpointSlice, Node, Secret, Service};
 use crate::wire::Asn;
 use ipnet::IpNet;
@@ -56,6 +55,8 @@ pub struct Objects<'a> {
     pub services: Vec<&'a Service>,
     pub slices: Vec<&'a EndpointSlice>,
     pub secrets: Vec<&'a Secret>,
+    /// Why Secrets may not be read.
+    pub secrets_refused: Option<&'a str>,
     pub configurations: Vec<&'a BgpConfiguration>,
     pub peers: Vec<&'a BgpPeer>,
     pub filters: Vec<&'a BgpFilter>,
@@ -76,9 +77,9 @@ pub struct Output {
     pub sessions: Vec<Session>,
     /// Ranges of service addresses that go to Calico's peers, whoever announces them.
     pub service_ranges: Vec<IpNet>,
-    pub kernel: KernelRules,
-    /// Kernel routes that no neighbor announces: blackholes for own blocks, hosts behind a gateway (`reachableBy`).
-    pub statics: Vec<Route>,
+    /// How learned routes go to the kernel, and what no neighbor announces: blackholes for own blocks, hosts behind a gateway
+    /// (`reachableBy`).
+    pub kernel: Policy,
     /// Sorted, each once.
     pub reports: Vec<Report>,
 }
@@ -146,13 +147,14 @@ pub fn translate(objects: &Objects<'_>, local: &Local) -> Result<Output, Hold> {
         originate: Some(Originate { networks: Some(networks(&world, &announcements)) }),
         ..File::default()
     };
-    let kernel = KernelRules::new(&world);
-    let statics = statics(&world, &announcements, &kernel, &sessions);
+    let rules = kernel::rules(&world);
+    let statics = statics(&world, &announcements, &rules, &sessions);
+    let kernel = Policy { rules, statics: statics.into_iter().map(|route| (route.prefix, route)).collect() };
     reports.sort();
     reports.dedup();
     let secrets = secrets(&world, &sessions);
     let service_ranges = world.settings.service_ranges().collect();
-    Ok(Output { input: Input { origin: ORIGIN.into(), file }, secrets, sessions, service_ranges, kernel, statics, reports })
+    Ok(Output { input: Input { origin: ORIGIN.into(), file }, secrets, sessions, service_ranges, kernel, reports })
 }
 
 fn router(world: &World<'_>, reports: &mut Vec<Report>) -> file::Router {
@@ -205,18 +207,18 @@ fn networks(world: &World<'_>, announcements: &Announcements) -> Vec<Network> {
     announcements.networks.iter().map(network).collect()
 }
 
-fn statics(world: &World<'_>, announcements: &Announcements, kernel: &KernelRules, sessions: &[Session]) -> Vec<Route> {
+fn statics(world: &World<'_>, announcements: &Announcements, rules: &Rules, sessions: &[Session]) -> Vec<Route> {
     if !world.local.roles.node {
         return Vec::new();
     }
-    let mut routes: Vec<Route> = announcements.blocks.iter().filter_map(|block| kernel.blackhole(*block).ok()).collect();
+    let mut routes: Vec<Route> = announcements.blocks.iter().filter_map(|block| kernel::blackhole(rules, *block).ok()).collect();
     for session in sessions {
         let peer = world.objects.peers.iter().find(|p| session.object.as_ref() == Some(&p.metadata.name));
         let gateway = peer.filter(|p| p.spec.address().is_some_and(|a| a.ip == session.address));
         let gateway = gateway.and_then(|p| p.spec.reachable_by.parse::<IpAddr>().ok());
         if let Some(gateway) = gateway.filter(|g| g.is_ipv4() == session.address.is_ipv4() && *g != session.address) {
             let action = Action::Unicast([Hop::via(gateway)].into_iter().collect());
-            routes.push(Route { prefix: session.address.into(), action, metric: kernel.static_metric() }.normalized());
+            routes.push(Route { prefix: session.address.into(), action, metric: kernel::STATIC_METRIC }.normalized());
         }
     }
     routes

@@ -143,9 +143,9 @@ macro_rules! calico_object {
                 super::read(api, value)
             }
 
-            /// Labels and annotations of Calico's objects decide nothing here.
+            /// Of the labels and annotations of Calico's objects only one is looked at, and there only whether it is there.
             fn trim(&mut self) {
-                self.metadata.labels.clear();
+                self.metadata.labels.retain(|key, _| key == $crate::kube::calico::digest::AFFINITY_LABEL);
                 self.metadata.annotations.clear();
                 $(
                     let trim: fn(&mut $spec) = $trim;

@@ -335,7 +335,10 @@ impl<'a> Deriver<'a, '_> {
         let secret = self.world.secret(key);
         let (SecretKeyRef { name, key }, namespace) = (key, &self.world.local.secret_namespace);
         let fault = match secret.map(|s| s.data.get(key).map(|value| value.0.len())) {
-            None => format!("Secret {namespace}/{name} is not there"),
+            None => match self.world.objects.secrets_refused {
+                Some(why) => format!("Secret {namespace}/{name} cannot be read ({why})"),
+                None => format!("Secret {namespace}/{name} is not there"),
+            },
             Some(None) => format!("Secret {namespace}/{name} has no key `{key}`"),
             Some(Some(1..=MD5_KEY_LEN)) => return true,
             Some(Some(len)) => format!("key `{key}` of Secret {namespace}/{name} has {len} octets; TCP MD5 takes 1 to {MD5_KEY_LEN}"),

@@ -11,7 +11,7 @@ use super::*;
 use crate::config::plan::{Plan, SecretSource};
 use crate::config::{Host, check};
 use crate::fib::Device;
-use crate::kube::calico::kernel::{Learned, LearnedHop};
+use crate::fib::rules::{Learned, LearnedHop};
 use crate::kube::objects::{ApiVersion, Object};
 use crate::policy::{Chain, Outcome, PeerKind, RouteView};
 use crate::wire::attr::community::Community;
@@ -154,6 +154,7 @@ impl Cluster {
             services: self.services.iter().collect(),
             slices: self.slices.iter().collect(),
             secrets: self.secrets.iter().collect(),
+            secrets_refused: None,
             configurations: self.configurations.iter().collect(),
             peers: self.peers.iter().collect(),
             filters: self.filters.iter().collect(),
@@ -232,7 +233,7 @@ fn answer(ask: &Ask, output: Result<Output, Hold>) -> Value {
             "sessions" => output.sessions.iter().map(|s| Value::from(brief(s))).collect(),
             "policies" => serde_json::to_value(&file.policies).unwrap(),
             "networks" => file.originate.iter().flat_map(|o| &o.networks).flatten().map(|n| serde_json::to_value(n).unwrap()).collect(),
-            "statics" => output.statics.iter().map(|r| Value::from(kernel_text(r))).collect(),
+            "statics" => output.kernel.statics.values().map(|r| Value::from(kernel_text(r))).collect(),
             "secrets" => output.secrets.keys().cloned().collect(),
             other => panic!("show {other}"),
         };
@@ -248,7 +249,7 @@ fn answer(ask: &Ask, output: Result<Output, Hold>) -> Value {
         }
     }
     if !ask.kernel.is_empty() {
-        let lines: Vec<_> = ask.kernel.iter().map(|route| decide(&output.kernel, route)).collect();
+        let lines: Vec<_> = ask.kernel.iter().map(|route| decide(&output.kernel.rules, route)).collect();
         answer.insert("kernel".into(), json!(lines));
     }
     answer.insert("reports".into(), serde_json::to_value(&output.reports).unwrap());
@@ -346,12 +347,12 @@ fn apply(chain: &Chain, plan: &Plan, route: &RouteText) -> String {
     }
 }
 
-fn decide(rules: &KernelRules, route: &LearnedText) -> String {
-    let hop = |address: &IpAddr| LearnedHop { address: *address, is_resolved: !route.unresolved.contains(address) };
+fn decide(rules: &Rules, route: &LearnedText) -> String {
+    let hop = |address: &IpAddr| LearnedHop { address: *address, is_resolved: !route.unresolved.contains(address), is_connected: false };
     let hops: Vec<_> = route.hops.iter().map(hop).collect();
     match rules.decide(&Learned { prefix: route.prefix, local_pref: route.local_pref, hops: &hops }) {
         Ok(route) => kernel_text(&route),
-        Err(left) => format!("{}: left, {}", route.prefix, serde_json::to_value(left).unwrap().as_str().unwrap()),
+        Err(left) => format!("{}: left, {}", route.prefix, left.code()),
     }
 }
 

@@ -10,6 +10,8 @@ pub enum Presence {
     NotWatched,
     /// No complete list yet.
     Waiting,
+    /// We may not read it, and can do without.
+    Refused,
     /// The API server does not serve it: there are no objects.
     NotServed,
     /// The objects of a complete list, and the changes since.
@@ -22,6 +24,7 @@ pub(super) struct Source {
     pub(super) served: Option<ApiVersion>,
     pub(super) synced: bool,
     pub(super) not_served: bool,
+    pub(super) refused: bool,
     pub(super) trouble: Option<String>,
     /// There was trouble since the last complete list, or another version is read now.
     pub(super) troubled: bool,
@@ -41,10 +44,11 @@ impl Source {
     }
 
     pub(super) fn presence(&self) -> Presence {
-        match (self.synced, self.not_served) {
-            (true, _) => Presence::Synced,
-            (false, true) => Presence::NotServed,
-            (false, false) => Presence::Waiting,
+        match (self.synced, self.not_served, self.refused) {
+            (true, ..) => Presence::Synced,
+            (false, true, _) => Presence::NotServed,
+            (false, false, true) => Presence::Refused,
+            (false, false, false) => Presence::Waiting,
         }
     }
 }

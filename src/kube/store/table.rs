@@ -74,6 +74,10 @@ impl Table {
                 None => false,
             },
             Change::Trouble(why) => source.suffer(why),
+            Change::Refused(why) => {
+                let news = !mem::replace(&mut source.refused, true);
+                source.suffer(why) || news
+            }
             Change::Resumed => source.unconfirmed.is_none() && source.trouble.take().is_some(),
         }
     }

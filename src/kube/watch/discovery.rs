@@ -23,6 +23,7 @@ struct Known {
     groups: BTreeSet<String>,
     /// Plurals per `group/version`, as far as asked for.
     resources: BTreeMap<ApiVersion, BTreeSet<String>>,
+    streams_lists: Option<bool>,
 }
 
 impl Discovery {
@@ -54,6 +55,14 @@ impl Discovery {
 
     /// Whether initial lists come as part of the watch (Kubernetes 1.32, where the feature is on).
     pub(super) async fn streams_lists(&self) -> Result<bool, String> {
+        let mut known = self.known.lock().await;
+        match known.streams_lists {
+            Some(streams) => Ok(streams),
+            None => Ok(*known.streams_lists.insert(self.is_recent().await?)),
+        }
+    }
+
+    async fn is_recent(&self) -> Result<bool, String> {
         let version = match timeout(self.patience, self.client.apiserver_version()).await {
             Ok(Ok(version)) => version,
             // Whoever may not know the version can still list.

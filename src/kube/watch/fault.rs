@@ -7,12 +7,14 @@ use crate::kube::words::{of_error, of_status};
 /// Why a watch stopped.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The position is too old: list again.
+    /// The position is too old, or newer than anything that the API server has: list again.
     Gone(String),
     /// The path is unknown: ask again what is served.
     NotFound,
     /// The server cannot send the list as part of the watch.
     NoStreaming(String),
+    /// We may not read it.
+    Forbidden(String),
     Other(String),
     /// Nobody listens any more.
     Closed,
@@ -29,7 +31,9 @@ impl Fault {
     pub(super) fn of_status(status: &Status) -> Self {
         match status.code {
             410 => Self::Gone(of_status(status)),
+            504 if is_too_new(status) => Self::Gone(of_status(status)),
             404 => Self::NotFound,
+            403 => Self::Forbidden(of_status(status)),
             _ => Self::Other(of_status(status)),
         }
     }
@@ -45,4 +49,9 @@ impl Fault {
             _ => self,
         }
     }
+}
+
+/// The cache of the API server waited in vain for the version that was asked for, as after its storage was restored from a backup.
+fn is_too_new(status: &Status) -> bool {
+    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "ResourceVersionTooLarge")
 }

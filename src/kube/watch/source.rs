@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt};
 use kube::Client;
 use kube::api::{ListParams, WatchParams};
+use kube::core::params::VersionMatch;
 use kube::core::{ObjectList, Request, WatchEvent};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -28,6 +29,10 @@ pub(super) struct Source {
     backoff: Backoff,
     /// Whether lists come as part of the watch; `None` until asked.
     streams_lists: Option<bool>,
+    /// Where the last watch stopped: a list may be as old as that, but no older.
+    seen: Option<String>,
+    /// The API server's cache was of no use for a list, so the next one is not from there.
+    past_cache: bool,
     /// The version that was read last.
     served: Option<ApiVersion>,
     in_trouble: bool,
@@ -75,6 +80,8 @@ impl Source {
             counters,
             backoff,
             streams_lists: None,
+            seen: None,
+            past_cache: false,
             served: None,
             in_trouble: false,
             doubtful: false,
@@ -123,14 +130,21 @@ impl Source {
     /// Lists and watches until the path is unknown or discovery is to be done again.
     async fn follow(&mut self, port: &mut Port, api: ApiVersion) -> Result<(), Fault> {
         // Another version may hold other objects; that it has none must not look like a deletion.
-        self.doubtful |= self.served.replace(api).is_some_and(|old| old != api);
+        let before = self.served.replace(api);
+        self.doubtful |= before.is_some_and(|old| old != api);
+        if before != Some(api) {
+            self.seen = None;
+        }
         port.send(Change::Served(api)).await?;
         let mut position = None;
         loop {
             match self.step(port, &api, &mut position).await {
                 Ok(End::Lifetime) => {}
-                Ok(End::Relist) => position = None,
-                Ok(End::Rediscover) => return Ok(()),
+                Ok(End::Relist) => self.list_anew(&mut position),
+                Ok(End::Rediscover) => {
+                    self.list_anew(&mut position);
+                    return Ok(());
+                }
                 Err(fault @ (Fault::Closed | Fault::NotFound)) => return Err(fault),
                 Err(Fault::NoStreaming(why)) => {
                     tracing::debug!(kind = self.name(), why, "the API server does not stream lists");
@@ -138,12 +152,16 @@ impl Source {
                 }
                 Err(fault) => {
                     if matches!(fault, Fault::Gone(_)) {
-                        position = None;
+                        self.list_anew(&mut position);
                     }
                     self.suffer(port, fault).await?;
                 }
             }
         }
+    }
+
+    fn list_anew(&mut self, position: &mut Option<String>) {
+        self.seen = position.take().or_else(|| self.seen.take());
     }
 
     /// One list if need be, and one watch.
@@ -171,13 +189,27 @@ impl Source {
         }
     }
 
-    /// The whole list in pages; returns where to watch from.
+    /// The whole list; returns where to watch from. It comes from the API server's cache, which many may ask at once without harm; and
+    /// where the cache cannot answer, in pages from its storage.
     async fn list(&mut self, port: &Port, api: &ApiVersion) -> Result<String, Fault> {
         port.send(Change::ListStarted).await?;
-        let mut params = ListParams { limit: Some(self.options.page), ..self.list_params() };
+        let mut params = self.list_params();
+        if std::mem::take(&mut self.past_cache) {
+            params.limit = Some(self.options.page);
+        } else {
+            // With a limit the API server would go to its storage.
+            params.resource_version = Some(self.seen.clone().unwrap_or_else(|| ANY_VERSION.to_owned()));
+            params.version_match = Some(VersionMatch::NotOlderThan);
+        }
         let mut empty = true;
         loop {
-            let page = self.page(api, &params).await?;
+            let page = match self.page(api, &params).await {
+                Err(fault @ Fault::Gone(_)) => {
+                    self.past_cache = true;
+                    return Err(fault);
+                }
+                page => page?,
+            };
             empty &= page.items.is_empty();
             for value in page.items {
                 if let Some(item) = self.selection.kind.read(api, value) {
@@ -339,10 +371,11 @@ impl Source {
 
     /// Reports a fault and waits a while.
     async fn suffer(&mut self, port: &Port, fault: Fault) -> Result<(), Fault> {
+        let is_refused = self.selection.is_dispensable && matches!(fault, Fault::Forbidden(_));
         let why = match fault {
             Fault::Closed => return Err(fault),
             Fault::NotFound => "404: no longer served in this version".to_owned(),
-            Fault::Gone(why) | Fault::NoStreaming(why) | Fault::Other(why) => why,
+            Fault::Gone(why) | Fault::NoStreaming(why) | Fault::Forbidden(why) | Fault::Other(why) => why,
         };
         self.counters.count_restart(self.name());
         if self.in_trouble {
@@ -351,7 +384,7 @@ impl Source {
             tracing::warn!(kind = self.name(), why, "watch failed; what is known stays as it is");
         }
         (self.in_trouble, self.doubtful) = (true, true);
-        port.send(Change::Trouble(why)).await?;
+        port.send(if is_refused { Change::Refused(why) } else { Change::Trouble(why) }).await?;
         self.confirm_at = self.confirm_at.map(|_| Instant::now() + self.options.confirm);
         tokio::select! {
             () = sleep(self.backoff.next()) => Ok(()),
@@ -370,5 +403,7 @@ impl Source {
     }
 }
 
+/// Whatever the cache of the API server holds.
+const ANY_VERSION: &str = "0";
 /// The annotation of the bookmark that ends a streamed list.
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";

@@ -1,0 +1,130 @@
+//! BIRD goes and we come, and back again: nobody's kernel loses a route, and no packet is lost.
+
+use super::api::Api;
+use super::bird::{Bird, Era, Node};
+use super::{affinity, kernel, node, pool, speaker, version, wait_kernel};
+use crate::lab::{Host, Lab, PATIENCE, Process, eventually, v4};
+use crate::us::Kubgpd;
+use serde_json::Value;
+
+#[test]
+fn taking_over_and_giving_back_deletes_no_route_before_3_32() {
+    there_and_back(Era::Plain);
+}
+
+#[test]
+fn taking_over_and_giving_back_deletes_no_route_from_3_32() {
+    there_and_back(Era::Metric);
+}
+
+/// Nodes 1 to 3, of which the second and then the first change hands; with each step there are some of both kinds.
+fn there_and_back(era: Era) {
+    if !crate::ready() {
+        return;
+    }
+    let lab = Lab::new();
+    let mut api = Api::start(&lab.host(100));
+    api.put(version(era.version()));
+    api.put(pool("pods", "10.244.0.0/16", Value::Null));
+    for number in NODES {
+        api.put(node(number, serde_json::json!({"projectcalico.org/IPv6Address": ""})));
+        api.put(affinity(number, &block(number), "confirmed"));
+    }
+    let hosts = NODES.map(|number| lab.host(number));
+    for host in &hosts {
+        // Stands in for a pod; without tunnels packets have the node's own address as their source anyway.
+        host.address("lo", &format!("{}/32", pod(host.number)));
+    }
+    let [first, second, third] = [0, 1, 2].map(|i| bird(era, &hosts[i]));
+    for host in &hosts {
+        holds(host, "bird", era);
+    }
+    let watches: Vec<Watch> = hosts.iter().map(Watch::start).collect();
+
+    let mut second = take_over(era, &api, second);
+    assert!(first.is_up(2) && third.is_up(2));
+    let mut first = take_over(era, &api, first);
+    second.stop();
+    let second = give_back(era, &hosts[1]);
+    eventually(PATIENCE, "BIRD has its sessions", || second.is_up(1) && second.is_up(3));
+    first.stop();
+    let first = give_back(era, &hosts[0]);
+    eventually(PATIENCE, "BIRD has its sessions", || first.is_up(2) && first.is_up(3));
+    for host in &hosts {
+        holds(host, "bird", era);
+    }
+    watches.into_iter().for_each(Watch::end);
+}
+
+fn take_over(era: Era, api: &Api, bird: Bird) -> Kubgpd {
+    let host = bird.host.clone();
+    bird.kill();
+    let us = speaker(api, &host);
+    holds(&host, "179", era);
+    let others = NODES.into_iter().filter(|number| *number != host.number);
+    others.for_each(|number| eventually(PATIENCE, "the sessions are up", || us.was_established(&v4(number))));
+    eventually(PATIENCE, "the restart is over", || us.log().contains("route selection begins"));
+    us
+}
+
+/// Waits until all routes of a node are of this protocol.
+fn holds(host: &Host, protocol: &str, era: Era) {
+    let expected = routes(era, host.number);
+    wait_kernel(host, protocol, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    let other = if protocol == "bird" { "179" } else { "bird" };
+    wait_kernel(host, other, &[]);
+}
+
+/// What our daemon left is BIRD's already.
+fn give_back(era: Era, host: &Host) -> Bird {
+    assert_eq!((kernel(host, "bird"), kernel(host, "179")), (routes(era, host.number), vec![]));
+    bird(era, host)
+}
+
+fn bird(era: Era, host: &Host) -> Bird {
+    Bird::start(host, &Node { era, blocks: vec![block(host.number)], pool: "10.244.0.0/16".to_owned(), mesh: NODES.to_vec() })
+}
+
+fn block(number: u8) -> String {
+    format!("10.244.{number}.0/26")
+}
+
+fn pod(number: u8) -> String {
+    format!("10.244.{number}.1")
+}
+
+/// What a node shall have in its kernel.
+fn routes(era: Era, own: u8) -> Vec<String> {
+    let others = NODES.into_iter().filter(|number| *number != own);
+    let mut all: Vec<_> = others.map(|n| format!("{} via {} dev lan{}", block(n), v4(n), era.metric())).collect();
+    all.push(format!("blackhole {}", block(own)));
+    all
+}
+
+/// Looks at a node for as long as it is not ended: deleted routes, and packets to the pods of all others.
+struct Watch {
+    monitor: Process,
+    pings: Vec<Process>,
+}
+
+impl Watch {
+    fn start(host: &Host) -> Self {
+        let monitor = host.start("ip", &["-ts", "monitor", "route"]);
+        let ping = |number: u8| host.start_as(&format!("ping-{number}"), "ping", &["-i", "0.05", "-W", "1", &pod(number)]);
+        Self { monitor, pings: NODES.into_iter().filter(|number| *number != host.number).map(ping).collect() }
+    }
+
+    fn end(self) {
+        let deleted: Vec<_> =
+            self.monitor.log().lines().filter(|l| l.contains("Deleted") && l.contains("10.244.")).map(str::to_owned).collect();
+        assert!(deleted.is_empty(), "{deleted:#?}\n{}", self.monitor.log());
+        for mut ping in self.pings {
+            ping.signal("INT");
+            ping.ended();
+            let log = ping.log();
+            assert!(log.contains(" 0% packet loss"), "{}", log.lines().last().unwrap_or_default());
+        }
+    }
+}
+
+const NODES: [u8; 3] = [1, 2, 3];
