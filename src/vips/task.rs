@@ -62,7 +62,7 @@ impl Room {
     }
 
     fn take(&mut self, result: Result<(Try, Checked), tokio::task::JoinError>) {
-        // None is aborted, and a panic has been reported: that service keeps its state.
+        // None is aborted, and a panic ends the process.
         let Ok((Try { service, number, .. }, checked)) = result else { return };
         let (ok, message) = (checked.ok, checked.message.clone());
         if self.checks.handle_result(&service, number, checked) {

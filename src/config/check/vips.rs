@@ -29,7 +29,10 @@ impl Checker<'_> {
                 };
                 let one = self.vip_service(&place, service, vips, &pools);
                 for network in one.networks.iter().filter(|network| !taken.insert(network.prefix)) {
-                    self.complain(&place.key("addresses"), format!("{} is announced for something else too", network.prefix.addr()));
+                    self.complain(
+                        &place.key("addresses"),
+                        format!("{} is announced already, for originate.networks or another service", network.prefix.addr()),
+                    );
                 }
                 if plan.services.insert(name.clone(), one).is_some() {
                     self.complain(&place.key("name"), format!("two services are named `{name}`; rename one"));
@@ -74,9 +77,10 @@ impl Checker<'_> {
             if pool.addresses.as_ref().is_none_or(Vec::is_empty) {
                 self.complain(&place.key("addresses"), "a pool needs addresses, such as [10.0.50.0/28]");
             }
-            if pools.insert(name.clone(), ranges).is_some() {
+            if pools.contains_key(&name) {
                 self.complain(&place.key("name"), format!("two pools are named `{name}`; rename one"));
             }
+            pools.entry(name).or_default().extend(ranges);
         }
         pools
     }
