@@ -4,7 +4,7 @@ use clap::Parser;
 use kubgp::api::live::{Daemon, Serving};
 use kubgp::config::{self, Plan};
 use kubgp::operator;
-use kubgp::speaker::{self, Reload, logging};
+use kubgp::speaker::{self, Reload, logging, watchdog};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +32,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    watchdog::end_on_panic();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return fail(&format!("the operating system refuses threads: {e}")),
@@ -63,8 +64,9 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
     let mut hangup = signal(SignalKind::hangup()).map_err(signals)?;
     let speaker = speaker::start(arguments.config, (plan, text), arguments.shards.map(usize::from)).await.map_err(|e| e.to_string())?;
     let cluster = operator::start(speaker.clone());
-    let serving = Serving::start(Daemon::new(speaker.clone(), levels, cluster.clone()));
+    let serving = Serving::start(Daemon::new(speaker.clone(), levels.clone(), cluster.clone()));
     info!(version = env!("CARGO_PKG_VERSION"), "running");
+    watchdog::notify("READY=1");
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -75,6 +77,7 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
         }
     }
     info!("stopping");
+    watchdog::notify("STOPPING=1");
     tokio::select! {
         () = speaker.stop() => {}
         // Who says it again does not want to wait for a drain.
@@ -83,6 +86,7 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
     }
     cluster.ended().await;
     serving.stop().await;
+    levels.flush();
     Ok(())
 }
 

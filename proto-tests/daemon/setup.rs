@@ -65,9 +65,21 @@ impl Net {
     }
 
     pub fn start(&self, host: u8, config: &str) -> Daemon {
+        self.start_in(host, config, &[], "")
+    }
+
+    /// As [`Self::start`], with more in the environment, and after shell commands that set limits or move the log.
+    pub fn start_in(&self, host: u8, config: &str, environment: &[(&str, &str)], limits: &str) -> Daemon {
         std::fs::write(self.file(host), config).unwrap();
         let log = std::fs::File::create(self.directory.path().join(format!("{host}.log"))).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_kubgpd")).arg("--config").arg(self.file(host)).stderr(log).spawn().unwrap();
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("{limits} exec \"$0\" \"$@\""))
+            .arg(env!("CARGO_BIN_EXE_kubgpd"))
+            .arg("--config")
+            .arg(self.file(host));
+        let child = command.envs(environment.iter().copied()).stderr(log).spawn().unwrap();
         let daemon = Daemon { child, socket: self.socket(host), file: self.file(host), http: format!("{}:{}", self.ip(host), self.http()) };
         eventually("the admin socket answers", || (daemon.run("show version").code == 0).then_some(()));
         daemon

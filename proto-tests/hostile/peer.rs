@@ -53,6 +53,17 @@ impl Peer {
         peer
     }
 
+    /// Makes the receive buffer as small as the kernel allows, and says KEEPALIVE until the connection ends; the caller reads no more.
+    pub fn only_says_keepalive(&self) {
+        socket2::SockRef::from(&self.stream).set_recv_buffer_size(1).expect("a socket");
+        let mut stream = self.stream.try_clone().expect("a socket");
+        std::thread::spawn(move || {
+            while stream.write_all(&keepalive()).is_ok() {
+                std::thread::park_timeout(Duration::from_millis(500));
+            }
+        });
+    }
+
     /// The daemon may have ended the connection already: that shows when one reads.
     pub fn send(&mut self, octets: &[u8]) {
         let _ = self.stream.write_all(octets);

@@ -7,7 +7,7 @@ use crate::peer::now;
 use crate::setup::{Daemon, Net, eventually};
 
 pub struct Victim {
-    _net: Net,
+    net: Net,
     pub daemon: Daemon,
     pub address: SocketAddr,
     pub bystander: Ipv4Addr,
@@ -16,12 +16,25 @@ pub struct Victim {
 impl Victim {
     /// Test `number` has 127.61.`number`.0/24; sessions come from 127.64.0.0/10 wherever the daemon is.
     pub fn start(number: u8, level: &str) -> Self {
+        Self::start_in(number, level, &[], "")
+    }
+
+    pub fn with_environment(number: u8, level: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_in(number, level, environment, "")
+    }
+
+    /// After shell commands that set limits or move the log.
+    pub fn limited(number: u8, level: &str, limits: &str) -> Self {
+        Self::start_in(number, level, &[], limits)
+    }
+
+    fn start_in(number: u8, level: &str, environment: &[(&str, &str)], limits: &str) -> Self {
         let net = Net::new(number);
         let config = config(&net, level);
-        let daemon = net.start(1, &config);
+        let daemon = net.start_in(1, &config, environment, limits);
         let address = SocketAddr::new(net.ip(1).parse().expect("an address"), net.port);
         let bystander = net.ip(9).parse().expect("an address");
-        Self { _net: net, daemon, address, bystander }
+        Self { net, daemon, address, bystander }
     }
 
     /// The `count`th address from which a session of this kind may come.
@@ -60,6 +73,16 @@ impl Victim {
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
+    /// Open file descriptors of the daemon.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.daemon.child.id())).expect("the daemon runs").count()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.net.directory.path().join("1.log")).expect("a log")
+    }
+
     fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.daemon.child.id())).expect("the daemon runs")
     }
@@ -81,7 +104,16 @@ groups:
   ex: {{ asn: 65001, passive: true, extendedMessages: true, addPath: {{ receive: true }}, extendedNextHop: true, families: [ipv4-unicast, ipv6-unicast], import: [edit] }}
   i: {{ asn: internal, passive: true, routeReflectorClient: true, extendedMessages: false, families: [ipv4-unicast, ipv6-unicast], import: [edit] }}
   ix: {{ asn: internal, passive: true, routeReflectorClient: true, extendedMessages: true, addPath: {{ receive: true }}, extendedNextHop: true, families: [ipv4-unicast, ipv6-unicast] }}
+  few: {{ asn: 65001, passive: true, import: [edit], maxPrefixes: {{ limit: 10, action: shutdown }} }}
+  fewer: {{ asn: 65001, passive: true, import: [edit], maxPrefixes: {{ limit: 10, action: drop }} }}
+  many: {{ asn: 65001, passive: true, import: [edit], maxPrefixes: {{ limit: 10, action: warn }} }}
+  slow: {{ asn: internal, passive: true, routeReflectorClient: true, holdTime: 3s, sendHoldTime: 3s }}
 dynamicNeighbors:
+  - {{ range: 127.74.0.0/16, group: e, max: 3 }}
+  - {{ range: 127.75.0.0/24, group: few }}
+  - {{ range: 127.75.1.0/24, group: fewer }}
+  - {{ range: 127.75.2.0/24, group: many }}
+  - {{ range: 127.76.0.0/16, group: slow }}
   - {{ range: 127.70.0.0/16, group: e, max: 65000 }}
   - {{ range: 127.71.0.0/16, group: ex, max: 65000 }}
   - {{ range: 127.72.0.0/16, group: i, max: 65000 }}

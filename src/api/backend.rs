@@ -40,6 +40,11 @@ impl<T> From<Vec<T>> for Batch<T> {
 /// What the daemon can be asked. Every method answers from one consistent moment; filters are applied by the implementation,
 /// so that rows nobody wants are never built.
 pub trait Backend: Send + Sync + 'static {
+    /// A thread is stuck, and the process about to end.
+    fn is_stuck(&self) -> bool {
+        false
+    }
+
     fn summary(&self) -> Answer<'_, Summary>;
     fn version(&self) -> Answer<'_, Version>;
     fn memory(&self) -> Answer<'_, Memory>;

@@ -3,6 +3,7 @@
 
 use super::conn::Conn;
 use super::connect;
+use super::contain::contain;
 use super::import::{Origin, import};
 use super::member::{Member, Progress};
 use super::message::{Faults, FromShard, Item, PeerConfig, PeerSnapshot, Up};
@@ -13,7 +14,6 @@ use crate::session::{CloseMode, ConnId, Direction, Down, DownReason, Event, Nego
 use crate::wire::{Family, FamilySet, RefreshKind, RouteRefresh};
 use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ pub struct Cell {
     /// When a peer of a range, without connection, is forgotten.
     pub forget_at: Option<Instant>,
     pub faults: Faults,
+    /// Sessions that a bug of ours ended.
+    pub failures: u32,
     /// Since when the socket takes nothing, and for how long it has taken nothing before.
     pub blocked_since: Option<Instant>,
     pub blocked_for: Duration,
@@ -102,9 +104,7 @@ impl Cell {
             Ok(n) => {
                 let bytes = scratch.get(..n).unwrap_or_default();
                 self.bytes_received += n as u64;
-                // Framing, decoding and import are pure and share nothing half-written: a bug there costs this peer's session only.
-                let outcome = catch_unwind(AssertUnwindSafe(|| self.machine.handle_bytes(id, bytes, now)));
-                if outcome.is_err() {
+                if contain(|| self.machine.handle_bytes(id, bytes, now)).is_none() {
                     self.start_over(now);
                 }
             }
@@ -116,9 +116,11 @@ impl Cell {
     /// After a panic in the peer's own code: the session ends, the machine is made anew, nobody else notices.
     pub fn start_over(&mut self, now: Instant) {
         error!(peer = %self.config.remote.ip(), "a bug in the handling of this peer's messages; its session is reset");
-        self.machine.handle_stop(StopReason::OutOfResources, now);
-        let ended = catch_unwind(AssertUnwindSafe(|| std::iter::from_fn(|| self.machine.poll()).count()));
-        if ended.is_err() {
+        let drained = contain(|| {
+            self.machine.handle_stop(StopReason::OutOfResources, now);
+            std::iter::from_fn(|| self.machine.poll()).count()
+        });
+        if drained.is_none() {
             debug!("the old machine could not be drained");
         }
         if self.established.take().is_some() {
@@ -130,7 +132,10 @@ impl Cell {
         }
         self.conns.drain(..).for_each(Conn::reset);
         self.dial = Dial::No;
-        self.machine = Peer::new(self.config.params.clone(), now);
+        self.import = None;
+        self.mind_forgetting(now, FORGET_AFTER);
+        self.failures += 1;
+        self.machine = Peer::after_failures(self.config.params.clone(), self.failures, now);
     }
 
     pub fn obey(&mut self, output: Output, shard: &Shard) {
@@ -187,8 +192,10 @@ impl Cell {
                     debug!(peer = %self.config.remote.ip(), code = fault.code, action = ?fault.action, why = %fault.why, "malformed path attribute");
                 }
                 if let Some((rules, origin)) = self.import.take() {
-                    import(update, &rules, origin, self.items());
-                    self.import = Some((rules, origin));
+                    match contain(|| import(update, &rules, origin, self.items())) {
+                        Some(()) => self.import = Some((rules, origin)),
+                        None => self.start_over(now()),
+                    }
                 }
             }
             Event::Refresh(refresh) => self.refresh(refresh),

@@ -1,5 +1,6 @@
 //! From a decoded UPDATE to what the RIB stores: the import checks and policy run here, in the shard, in parallel.
 
+use super::fault;
 use super::message::Item;
 use crate::policy::{Import, Outcome, PeerKind, Reason, RouteView};
 use crate::wire::attr::AttrSet;
@@ -52,6 +53,7 @@ fn import_each(reach: &Reach, rules: &Import, origin: Origin, items: &mut Vec<It
 }
 
 fn apply(rules: &Import, nlri: &Nlri, attrs: &AttrSet, origin: Origin) -> Outcome {
+    assert!(!fault::strikes(fault::PANIC_IN_IMPORT, nlri.prefix), "a panic on purpose");
     rules.apply(RouteView { prefix: &nlri.prefix, attrs, neighbor: Some(origin.neighbor), kind: origin.kind })
 }
 

@@ -8,17 +8,21 @@
 mod cell;
 mod conn;
 mod connect;
+mod contain;
+pub mod fault;
 mod import;
 mod inlet;
 mod listener;
 mod member;
 mod message;
+mod pulse;
 mod runner;
 mod shard;
 mod sockopt;
 
 pub use conn::{Conn, Stream};
 pub use connect::{Password, SocketOptions, Ttl};
+pub use contain::is_contained;
 pub use import::{Origin, import};
 pub use inlet::{Inlet, Outlet, inlet};
 pub use listener::{Acceptor, Keys, Listener};
@@ -26,5 +30,6 @@ pub use member::{GroupView, Member, Progress, write};
 pub use message::{
     Command, Faults, FromShard, Item, Joined, Leave, LimitAction, MaxPrefixes, PeerConfig, PeerIds, PeerSnapshot, RangeConfig, Rules, Up,
 };
+pub use pulse::Pulse;
 pub use shard::{Links, PeerChange, PeerEvent, ShardHandle};
 pub use sockopt::MAX_MD5_KEY;

@@ -78,6 +78,7 @@ impl Runner {
                 removed: false,
                 forget_at,
                 faults: Faults::default(),
+                failures: 0,
                 blocked_since: None,
                 blocked_for: Duration::ZERO,
                 bytes_sent: 0,

@@ -3,6 +3,7 @@
 use super::inlet::Inlet;
 use super::member::GroupView;
 use super::message::{Command, FromShard, Joined, PeerConfig, PeerIds, PeerSnapshot, RangeConfig};
+use super::pulse::Pulse;
 use super::runner::{Place, Runner};
 use crate::export::{Journal, View};
 use crate::rib::PeerId;
@@ -56,6 +57,7 @@ pub struct ShardHandle {
     pub index: usize,
     commands: mpsc::Sender<Command>,
     wake: Arc<Notify>,
+    pulse: Pulse,
 }
 
 impl ShardHandle {
@@ -67,12 +69,13 @@ impl ShardHandle {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let wake = Arc::new(Notify::new());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let for_thread = Arc::clone(&wake);
+        let pulse = Pulse::default();
+        let for_thread = (Arc::clone(&wake), pulse.clone());
         std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, Shard::new(index, links, for_thread).run(inbox));
         })?;
-        Ok(Self { index, commands, wake })
+        Ok(Self { index, commands, wake, pulse })
     }
 
     /// Delivers a command; waits while the shard's queue is full. False when the shard is gone.
@@ -88,6 +91,11 @@ impl ShardHandle {
     /// Says that some journal has more to read. Cheap, and as good once as many times.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Ends whenever the shard has looked after a wake.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// What the shard knows of its peers; empty when it is gone.
@@ -108,6 +116,7 @@ pub struct Shard {
     pub(super) tasks: TaskTracker,
     /// The fan-out loop shall run.
     pub(super) wake: Arc<Notify>,
+    pulse: Pulse,
     groups: RefCell<Vec<Rc<GroupView>>>,
     peers: RefCell<BTreeMap<PeerId, Rc<Runner>>>,
     by_address: RefCell<BTreeMap<IpAddr, PeerId>>,
@@ -115,13 +124,14 @@ pub struct Shard {
 }
 
 impl Shard {
-    fn new(index: usize, links: Links, wake: Arc<Notify>) -> Self {
+    fn new(index: usize, links: Links, (wake, pulse): (Arc<Notify>, Pulse)) -> Self {
         Self {
             index,
             links,
             scratch: RefCell::new(vec![0; SCRATCH].into()),
             tasks: TaskTracker::new(),
             wake,
+            pulse,
             groups: RefCell::default(),
             peers: RefCell::default(),
             by_address: RefCell::default(),
@@ -149,6 +159,7 @@ impl Shard {
             busy.clear();
             busy.extend(self.peers.borrow().values().filter(|p| p.has_members()).cloned());
             loop {
+                self.pulse.end();
                 let now = now();
                 busy.retain(|p| p.pump(now));
                 if busy.is_empty() {

@@ -83,6 +83,19 @@ impl Peer {
         peer
     }
 
+    /// A peer in place of one that failed by a bug of ours, for the `failures`th time: it waits as after as many failed sessions.
+    pub fn after_failures(params: PeerParams, failures: u32, now: Instant) -> Self {
+        let admin_up = params.admin_up;
+        let mut peer = Self::new(PeerParams { admin_up: false, ..params }, now);
+        Arc::make_mut(&mut peer.params).admin_up = admin_up;
+        peer.status.admin_up = admin_up;
+        (0..failures).for_each(|_| peer.backoff.grow());
+        if admin_up {
+            peer.arm_idle_hold(Count::Damp, now);
+        }
+        peer
+    }
+
     /// ManualStart. Ends a back-off; ignored unless the peer is Idle.
     pub fn handle_start(&mut self, now: Instant) {
         self.status.admin_up = true;

@@ -4,6 +4,7 @@ use super::control::{NetworkChange, Order, Reload, ReloadOutcome};
 use super::drain::Drain;
 use super::inputs::Inputs;
 use super::rib_task::{RibCommand, RibState};
+use super::watchdog::Health;
 use crate::config::{Diagnostics, Plan};
 use crate::fib;
 use crate::net::{Command, PeerEvent, PeerSnapshot, ShardHandle};
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub events: broadcast::Sender<PeerEvent>,
     pub path: PathBuf,
     pub started: (Instant, SystemTime),
+    pub health: Health,
 }
 
 /// The configuration in force and what was made of it. Replaced as a whole.
@@ -106,6 +108,11 @@ impl Handle {
 
     pub fn uptime(&self) -> Duration {
         self.0.started.0.elapsed()
+    }
+
+    /// Whether a thread of ours is stuck, so that the process is about to end.
+    pub fn is_stuck(&self) -> bool {
+        self.0.health.is_stuck()
     }
 
     pub fn started_at(&self) -> SystemTime {

@@ -1,5 +1,6 @@
-//! The log: lines on stderr, text on a terminal and JSON otherwise, with levels that can be changed while it runs.
+//! The log: lines on stderr, written by a thread of its own, text on a terminal and JSON otherwise, with levels that can be changed while it runs.
 
+use super::sink::Sink;
 use crate::config::file::LogFormat;
 use crate::config::plan::LogPlan;
 use std::io::IsTerminal;
@@ -11,9 +12,15 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 #[derive(Clone)]
 pub struct Levels {
     filter: reload::Handle<EnvFilter, Registry>,
+    sink: Sink,
 }
 
 impl Levels {
+    /// Waits, a second at the most, until what was logged is written.
+    pub fn flush(&self) {
+        self.sink.flush();
+    }
+
     /// Takes directives such as `info` or `info,kubgp::session=debug`.
     ///
     /// # Errors
@@ -31,14 +38,15 @@ impl Levels {
 pub fn init(plan: &LogPlan) -> Result<Levels, String> {
     let filter = EnvFilter::try_new(&plan.level).map_err(|e| e.to_string())?;
     let (filter, handle) = reload::Layer::new(filter);
+    let sink = Sink::start(std::io::stderr()).map_err(|e| format!("the operating system refuses a thread: {e}"))?;
     let terminal = std::io::stderr().is_terminal();
     let json = match plan.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
         LogFormat::Auto => !terminal,
     };
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
+    let lines = fmt::layer().with_writer(sink.clone()).with_ansi(terminal);
     let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|e| e.to_string())?;
-    Ok(Levels { filter: handle })
+    Ok(Levels { filter: handle, sink })
 }

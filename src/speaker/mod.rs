@@ -22,6 +22,8 @@ mod origin;
 mod restart;
 mod rib_task;
 mod sessions;
+mod sink;
+pub mod watchdog;
 
 pub use control::{NetworkChange, Reload, ReloadOutcome};
 pub use drain::{Causes, Drain, Stage};
@@ -33,7 +35,7 @@ pub use rib_task::{Expired, Heard, Live, Overrun, RibState, Times, Turns};
 
 use crate::config::file::Install as InstallWord;
 use crate::config::{LocalHost, Plan};
-use crate::net::{Links, Outlet, PeerIds, ShardHandle, inlet};
+use crate::net::{Links, Outlet, PeerEvent, PeerIds, Pulse, ShardHandle, inlet};
 use crate::rib::{self, Rib};
 use arc_swap::ArcSwapOption;
 use control::Control;
@@ -52,6 +54,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, warn};
+use watchdog::Health;
 
 /// The speaker cannot start.
 #[derive(Debug)]
@@ -98,8 +101,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
     });
     let (fib, feed) = kernel.map_or_else(|| (None, FibFeed::none()), |k| (Some(k.handle), k.feed));
     let seed = RandomState::new().hash_one("kubgp");
-    run_rib(RibTask::new(Rib::new(rib_params(&plan, seed)), shards.clone(), feed, events.clone()), from_shards, for_rib)?;
-
+    let health = run_rib(Rib::new(rib_params(&plan, seed)), &shards, (feed, events.clone()), (from_shards, for_rib))?;
     let (orders, inbox) = mpsc::channel(COMMANDS);
     let running = watch::Sender::new(Arc::new(Running::new(plan.clone(), Arc::clone(&text), wall_clock())));
     let shared = Arc::new(Shared {
@@ -111,6 +113,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
         events,
         path,
         started: (now(), wall_clock()),
+        health,
     });
     let mut control = Control {
         shared: Arc::clone(&shared),
@@ -139,17 +142,23 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
     };
     control.begin().await;
     tokio::spawn(control.run(inbox));
-    let handle = Handle(shared);
-    tokio::spawn(mounted::follow(handle.clone()));
-    Ok(handle)
+    tokio::spawn(mounted::follow(Handle(Arc::clone(&shared))));
+    Ok(Handle(shared))
 }
 
-/// The RIB has a thread of its own, so that a long turn delays no session.
-fn run_rib(task: RibTask, from_shards: Outlet, commands: mpsc::Receiver<RibCommand>) -> Result<(), StartError> {
+/// The RIB has a thread of its own, so that a long turn delays no session; another watches it and the shards.
+fn run_rib(
+    rib: Rib,
+    shards: &[ShardHandle],
+    (feed, events): (FibFeed, broadcast::Sender<PeerEvent>),
+    (from_shards, commands): (Outlet, mpsc::Receiver<RibCommand>),
+) -> Result<Health, StartError> {
+    let pulse = Pulse::default();
+    let task = RibTask::new(rib, shards.to_vec(), feed, (events, pulse.clone()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
     let run = move || runtime.block_on(task.run(from_shards, commands));
     std::thread::Builder::new().name("rib".to_owned()).spawn(run).map_err(StartError::Thread)?;
-    Ok(())
+    watchdog::start(pulse, shards).map_err(StartError::Thread)
 }
 
 fn rib_params(plan: &Plan, seed: u64) -> rib::Params {

@@ -5,7 +5,7 @@ use super::fib_feed::FibFeed;
 use super::grace::{Deferral, Due, Grace, Preserved, Retention};
 use super::groups::{ForShard, Groups};
 use crate::fib::Policy;
-use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Outlet, PeerChange, PeerEvent, Rules, ShardHandle, Up};
+use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Outlet, PeerChange, PeerEvent, Pulse, Rules, ShardHandle, Up, fault};
 use crate::policy::{PeerKind, Reason};
 use crate::rib::{Changed, PeerId, PeerInfo, Resolution, Rib};
 use crate::session::{Down, Negotiated, StopReason};
@@ -153,11 +153,14 @@ pub struct RibTask {
     oldest: Option<Instant>,
     /// Route selection is complete after a restart: once it is in the kernel, what is left there from before goes.
     sweep_kernel: bool,
+    /// Beats once a turn.
+    pulse: Pulse,
 }
 
 impl RibTask {
-    pub fn new(rib: Rib, shards: Vec<ShardHandle>, fib: FibFeed, events: broadcast::Sender<PeerEvent>) -> Self {
-        Self { state: RibState::new(rib, shards.len()), shards, fib, events, refreshed: false, oldest: None, sweep_kernel: false }
+    pub fn new(rib: Rib, shards: Vec<ShardHandle>, fib: FibFeed, (events, pulse): (broadcast::Sender<PeerEvent>, Pulse)) -> Self {
+        let state = RibState::new(rib, shards.len());
+        Self { state, shards, fib, events, refreshed: false, oldest: None, sweep_kernel: false, pulse }
     }
 
     /// Runs until both channels are closed.
@@ -169,14 +172,19 @@ impl RibTask {
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
-                    Some(command) => self.obey(command).await,
+                    Some(command) => {
+                        self.pulse.begin();
+                        self.obey(command).await;
+                    }
                     None => break,
                 },
                 n = from_shards.recv_many(&mut batch, MESSAGES) => if n == 0 { break },
                 () = until(deadline) => {}
                 () = std::future::ready(()), if building => {}
             }
+            self.pulse.begin();
             self.turn(&mut batch, &mut from_shards).await;
+            self.pulse.end();
         }
     }
 
@@ -507,6 +515,9 @@ impl RibState {
 
     /// Stores routes of a peer. Where a limit drops, what is beyond it is kept with its reason and not used.
     fn announce(&mut self, peer: PeerId, (family, nlri): (Family, &[Nlri]), attrs: &AttrSet, filtered: Option<Reason>) {
+        if cfg!(debug_assertions) {
+            nlri.iter().for_each(|n| fail_on_purpose(n.prefix));
+        }
         let drops = |live: &&mut Live| live.rules.max_prefixes.is_some_and(|m| m.action == LimitAction::Drop);
         let limit = self.live.get_mut(&peer).filter(drops).and_then(|live| live.rules.max_prefixes);
         let Some(MaxPrefixes { limit, .. }) = limit.filter(|_| filtered.is_none()) else {
@@ -517,6 +528,14 @@ impl RibState {
             let over = !known && self.rib.counters(peer, family).accepted >= limit;
             self.rib.announce(peer, family, &[*nlri], attrs, over.then_some(Reason::LimitReached));
         }
+    }
+}
+
+/// For the tests of supervision.
+fn fail_on_purpose(prefix: IpNet) {
+    assert!(!fault::strikes(fault::PANIC_IN_RIB, prefix), "a panic on purpose");
+    while fault::strikes(fault::STALL_RIB, prefix) {
+        std::thread::yield_now();
     }
 }
 

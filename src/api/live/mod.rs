@@ -142,6 +142,10 @@ fn no_neighbor(text: &str) -> Problem {
 }
 
 impl Backend for Daemon {
+    fn is_stuck(&self) -> bool {
+        self.speaker().is_stuck()
+    }
+
     fn summary(&self) -> Answer<'_, Summary> {
         Box::pin(status::summary(self))
     }

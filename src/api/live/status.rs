@@ -142,6 +142,11 @@ fn remarks(daemon: &Daemon) -> String {
 /// Ready once the tables answer, what a cluster says is in force, route selection is not held back any more by a restart of ours, and
 /// on nodes of Calico's the routes are there.
 pub(super) async fn readiness(daemon: &Daemon) -> Result<Readiness, Problem> {
+    if daemon.speaker().is_stuck() {
+        // It would not answer.
+        let message = Some("a thread is stuck, the process is about to end".to_owned());
+        return Ok(Readiness { ready: false, checks: vec![Check { name: "threads".to_owned(), ok: false, message }] });
+    }
     let running = daemon.speaker().running();
     let deferred = daemon.speaker().inspect(|state| state.deferral.is_active()).await;
     let check = |name: &str, ok: bool, message: String| Check { name: name.to_owned(), ok, message: Some(message) };

@@ -17,10 +17,13 @@ use crate::api::types::{
 type Doc<T> = Result<Json<Document<T>>, Problem>;
 type Listing<T> = Result<Json<List<T>>, Problem>;
 
-/// Whether the process answers at all.
-#[utoipa::path(get, path = "/livez", responses((status = 200, body = String)))]
-pub(super) async fn livez() -> &'static str {
-    "ok\n"
+/// Whether the process answers at all, and no thread of it is stuck. Neighbors and the API server do not count.
+#[utoipa::path(get, path = "/livez", responses((status = 200, body = String), (status = 503, body = String)))]
+pub(super) async fn livez(State(backend): State<Shared>) -> (StatusCode, &'static str) {
+    match backend.is_stuck() {
+        false => (StatusCode::OK, "ok\n"),
+        true => (StatusCode::SERVICE_UNAVAILABLE, "a thread is stuck\n"),
+    }
 }
 
 /// Whether configuration and first synchronisation are done; sessions do not count. `?verbose` lists the checks.

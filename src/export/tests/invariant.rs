@@ -415,9 +415,14 @@ fn run(seed: u64, broken: Option<Rule>) -> Result<(), String> {
     world.check()
 }
 
+/// Two thousand, or as many as `FUZZ_RUNS` asks for.
+fn seeds() -> std::ops::Range<u64> {
+    0..std::env::var("FUZZ_RUNS").map_or(2_000, |n| n.parse().expect("a number"))
+}
+
 #[test]
 fn members_hold_what_slots_advertise() {
-    for seed in 0..2_000 {
+    for seed in seeds() {
         if let Err(wrong) = run(seed, None) {
             panic!("seed {seed}: {wrong}");
         }

@@ -70,3 +70,29 @@ fn cut_or_odd_messages_are_no_route() {
     assert_eq!(peek_route(&bytes), Some((Some(254), 179)));
     assert_eq!(peek_route(&bytes[..5]), None);
 }
+
+/// Whatever a kernel of tomorrow, or a bug, sends: it is a route, a link, an address, or nothing. `FUZZ_RUNS` makes it longer.
+#[test]
+fn no_reply_makes_the_decoder_panic() {
+    let hops = smallvec![hop(Some("10.0.1.2"), 2, 1, false), hop(Some("fe80::2"), 3, 255, true)];
+    let route = Route { prefix: "10.9.0.0/24".parse().unwrap(), action: Action::Unicast(hops), metric: 7 };
+    let (message, _) = payload(&Op::Create(route), &Params::default());
+    let mut corpus = vec![0; message.buffer_len()];
+    message.emit(&mut corpus);
+    let runs = std::env::var("FUZZ_RUNS").map_or(5_000, |n| n.parse().expect("a number"));
+    let mut state = 1u64;
+    let mut chance = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for _ in 0..runs {
+        let mut bytes = corpus.clone();
+        for _ in 0..=chance(6) {
+            let at = chance(bytes.len());
+            bytes[at] = chance(256) as u8;
+        }
+        bytes.truncate(corpus.len() - chance(2) * chance(corpus.len()));
+        let read = std::panic::catch_unwind(|| (decode_route(&bytes), decode_link(&bytes), decode_address(&bytes), peek_route(&bytes)));
+        assert!(read.is_ok(), "{bytes:02X?}");
+    }
+}

@@ -160,9 +160,14 @@ fn check(rig: &Rig, shell: &Shell, seed: u64) {
     }
 }
 
+/// As many as are asked for, by `FUZZ_RUNS` where it is set.
+fn seeds(usual: u64) -> std::ops::Range<u64> {
+    0..std::env::var("FUZZ_RUNS").map_or(usual, |n| n.parse().expect("a number"))
+}
+
 #[test]
 fn random_operations_keep_the_invariants() {
-    for seed in 0..400 {
+    for seed in seeds(400) {
         let mut dice = Dice(seed);
         let passive = dice.roll(3) == 0;
         let mut rig = Rig::new(PeerParams { passive, seed, ..settings() });
@@ -185,7 +190,7 @@ fn random_operations_keep_the_invariants() {
 /// Whatever happened before, a healthy peer gets its session within the longest back-off.
 #[test]
 fn a_healthy_peer_comes_up_after_anything() {
-    for seed in 0..100 {
+    for seed in seeds(100) {
         let mut dice = Dice(seed);
         let mut rig = Rig::new(PeerParams { seed, ..settings() });
         let mut shell = Shell::default();

@@ -1,0 +1,123 @@
+//! The end of the log: a thread writes the lines, so that a reader who stalls or a disk that is full stops no session.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Takes lines and never waits. Lines that find the queue full are lost, and counted.
+#[derive(Clone)]
+pub struct Sink {
+    lines: SyncSender<Line>,
+    lost: Arc<AtomicU64>,
+}
+
+enum Line {
+    Text(Vec<u8>),
+    /// Says when all before it is written.
+    Flush(SyncSender<()>),
+}
+
+impl Sink {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The operating system refuses it.
+    pub fn start(to: impl Write + Send + 'static) -> io::Result<Self> {
+        let (lines, queue) = sync_channel(LINES);
+        let lost = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&lost);
+        thread::Builder::new().name("log".to_owned()).spawn(move || drain(&queue, to, &count))?;
+        Ok(Self { lines, lost })
+    }
+
+    /// Waits until what was logged is written, but not for ever.
+    pub fn flush(&self) {
+        let (done, written) = sync_channel(1);
+        if self.lines.try_send(Line::Flush(done)).is_ok() {
+            // Whoever does not read the log does not get its end.
+            let _ = written.recv_timeout(FLUSH);
+        }
+    }
+}
+
+fn drain(queue: &Receiver<Line>, mut to: impl Write, lost: &AtomicU64) {
+    while let Ok(line) = queue.recv() {
+        match line {
+            // A log that cannot be written is no reason to end.
+            Line::Text(text) => drop(to.write_all(&text)),
+            Line::Flush(done) => drop(done.try_send(())),
+        }
+        match lost.swap(0, Ordering::Relaxed) {
+            0 => {}
+            n => drop(writeln!(to, "{n} lines of the log are lost: they came faster than they could be written")),
+        }
+    }
+}
+
+impl Write for Sink {
+    /// The subscriber writes a whole line at once.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if self.lines.try_send(Line::Text(line.to_vec())).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Sink {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Lines that may wait: a second or so of a log in full detail.
+const LINES: usize = 8192;
+const FLUSH: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Mutex, mpsc};
+
+    struct Slow(mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.recv();
+            self.1.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stalls_costs_lines_and_no_time() {
+        let (go, gate) = sync_channel(0);
+        let written = Arc::default();
+        let mut sink = Sink::start(Slow(gate, Arc::clone(&written))).unwrap();
+        for _ in 0..2 * LINES {
+            sink.write_all(b"line\n").unwrap();
+        }
+        drop(go);
+        loop {
+            sink.flush();
+            let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+            if text.lines().filter(|l| *l == "line").count() >= LINES && text.contains("lines of the log are lost") {
+                break;
+            }
+        }
+    }
+}
