@@ -84,7 +84,10 @@ fn an_open_that_is_taken_has_one_encoding() {
 fn the_other_messages_have_one_encoding_and_nothing_in_them_reaches_a_terminal() {
     let session = Session::chosen(&["e4"])[0];
     run("notification and refresh", &corpus(&["notification", "refresh", "header"], &session), 20_000, |body| {
-        if let Ok(notification) = Notification::decode(body) {
+        // A longer one is cut where it is sent on.
+        if body.len() <= MAX_MESSAGE - HEADER_LEN
+            && let Ok(notification) = Notification::decode(body)
+        {
             let mut out = BytesMut::new();
             notification.encode(&mut out);
             assert_eq!(Notification::decode(&out[HEADER_LEN..]).expect("our own NOTIFICATION"), notification);
