@@ -35,7 +35,7 @@ fn connections_that_say_nothing_are_few_and_strangers_get_none() {
     eventually("they have no descriptors any more", || (victim.descriptors() <= before + 2).then_some(()));
     for _ in 0..300 {
         let stranger = Peer::try_connect(Ipv4Addr::new(127, 80, 0, 1), victim.address);
-        assert!(stranger.is_ok_and(|mut peer| matches!(peer.poll(BOUND), Came::Closed)), "a stranger hears nothing");
+        assert!(stranger.map_or(true, |mut peer| matches!(peer.poll(BOUND), Came::Closed)), "a stranger hears nothing");
     }
     works(&mut driver);
     drop(last);
