@@ -77,8 +77,9 @@ impl<'a> Driver<'a> {
             Split::OneWrite => hostile.send(octets),
             Split::OctetByOctet => hostile.send_octet_by_octet(octets),
         }
-        // Two in a row: when the second is there, all that came before the first is.
-        for _ in 0..2 {
+        // Two in a row: when the second is there, all that came before the first is. One more where the routes of another family may
+        // be written after the sentinel of the same turn.
+        for _ in 0..if self.session.families == FamilySet::ALL { 3 } else { 2 } {
             if let Some(end) = self.pass_sentinel() {
                 self.hostile = None;
                 return Verdict::Ended(end);

@@ -35,7 +35,7 @@ fn connections_that_say_nothing_are_few_and_strangers_get_none() {
     eventually("they have no descriptors any more", || (victim.descriptors() <= before + 2).then_some(()));
     for _ in 0..300 {
         let stranger = Peer::try_connect(Ipv4Addr::new(127, 80, 0, 1), victim.address);
-        assert!(stranger.is_ok_and(|mut peer| matches!(peer.poll(BOUND), Came::Closed)), "a stranger hears nothing");
+        assert!(stranger.map_or(true, |mut peer| matches!(peer.poll(BOUND), Came::Closed)), "a stranger hears nothing");
     }
     works(&mut driver);
     drop(last);
@@ -52,8 +52,10 @@ fn a_peer_that_errs_again_and_again_is_not_let_in_each_time() {
     let wrong = open(65099, 90, 2, &V4);
     let mut heard = 0;
     for _ in 0..100 {
-        let mut peer = Peer::connect(source, victim.address);
-        if let Came::Message { kind: OPEN, .. } = peer.poll(BOUND) {
+        // A connection that is turned away may be over before connect() returns.
+        if let Ok(mut peer) = Peer::try_connect(source, victim.address)
+            && let Came::Message { kind: OPEN, .. } = peer.poll(BOUND)
+        {
             heard += 1;
             peer.send(&wrong);
             assert!(peer.end().is_some_and(|n| (n.code, n.subcode) == (2, 2)));
@@ -69,7 +71,8 @@ fn a_range_takes_as_many_as_it_may() {
     let mut driver = Driver::new(&victim, session());
     let from = |host| Ipv4Addr::new(127, 74, 0, host);
     let _taken: Vec<Peer> = (1..=3).map(|host| Peer::established(from(host), victim.address, &open_of(&session()))).collect();
-    assert!(matches!(Peer::connect(from(4), victim.address).poll(BOUND), Came::Closed));
+    let turned_away = Peer::try_connect(from(4), victim.address).map_or(true, |mut peer| matches!(peer.poll(BOUND), Came::Closed));
+    assert!(turned_away);
     works(&mut driver);
 }
 
