@@ -248,14 +248,9 @@ impl Port {
         let enhanced = self.machine.status().negotiated.as_ref().is_some_and(|n| n.enhanced_refresh);
         let mut new = Member::new(joined.family, group, joined.cursor, enhanced);
         let old = self.members[joined.family.index()].take();
-        old.iter().for_each(|old| new.follow(old));
+        let Some(open) = self.conns.iter_mut().find(|c| c.conn.id == id) else { return };
+        new.succeed(old.as_ref(), joined.farewell, &mut open.conn);
         self.members[joined.family.index()] = Some(new);
-        if let Some(open) = self.conns.iter_mut().find(|c| c.conn.id == id) {
-            if let Some(rest) = old.and_then(|old| old.unfinished()) {
-                open.conn.push_first(rest);
-            }
-            joined.farewell.into_iter().for_each(|message| open.conn.push(message));
-        }
     }
 
     /// Stops to read an update group's journal.

@@ -61,9 +61,13 @@ impl Member {
         self.cursor.retire();
     }
 
-    /// Goes on for a member of another group, which has retired.
-    pub fn follow(&mut self, old: &Self) {
-        self.cursor.follow(&old.cursor);
+    /// Goes on for a member of another group, which has retired: first the rest of the message that it began, then its `farewell`.
+    pub fn succeed(&mut self, old: Option<&Self>, farewell: Vec<Bytes>, conn: &mut Conn<impl Stream>) {
+        if let Some(old) = old {
+            self.cursor.follow(&old.cursor);
+            old.unfinished().into_iter().for_each(|rest| conn.push_first(rest));
+        }
+        farewell.into_iter().for_each(|message| conn.push(message));
     }
 
     /// The rest of a message that is half written.

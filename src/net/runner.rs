@@ -209,11 +209,9 @@ impl Runner {
         let enhanced = cell.machine.status().negotiated.as_ref().is_some_and(|n| n.enhanced_refresh);
         let mut new = Member::new(joined.family, group, joined.cursor, enhanced);
         let old = cell.members[joined.family.index()].take();
-        old.iter().for_each(|old| new.follow(old));
+        let Some(conn) = cell.conn(id) else { return };
+        new.succeed(old.as_ref(), joined.farewell, conn);
         cell.members[joined.family.index()] = Some(new);
-        if let Some(conn) = cell.conn(id) {
-            joined.farewell.into_iter().for_each(|message| conn.push(message));
-        }
     }
 
     /// Stops to read an update group's journal; the RIB learns it when no more will be read.
