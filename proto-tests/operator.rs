@@ -309,16 +309,21 @@ fn drains_while_cordoned(net: &Net, server: &ApiServer, speaker: &Daemon, tor: &
     tor.has(HEARD, "203.0.113.5/32");
 }
 
+/// An address of this machine that is a next hop for others, as none on loopback is; says so where there is none.
+async fn own_address() -> Option<std::net::Ipv4Addr> {
+    let own = kubgp::speaker::local_host().await.first_ipv4;
+    if own.is_none() {
+        println!("SKIP: this machine has no IPv4 address but those on loopback");
+    }
+    own
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn addresses_of_services_go_to_the_peers_of_metallb_objects_while_there_are_endpoints() {
     // Both ends are on one machine, so that the next hop is of no use to the peer: what counts here is what it hears.
     const HEARD: &str = "show rib in";
     let net = Net::new(106);
-    // An address on loopback is no next hop for others.
-    let Some(own) = kubgp::speaker::local_host().await.first_ipv4 else {
-        println!("SKIP: this machine has no IPv4 address but those on loopback");
-        return;
-    };
+    let Some(own) = own_address().await else { return };
     let server = ApiServer::start().await.unwrap();
     server.put(node(&net, "n1", RR, Value::Null));
     server.put(metallb("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]})));

@@ -1,14 +1,10 @@
 //! Our daemon driven by the objects of a cluster, and other daemons as its nodes and routers.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, calico, with};
 use crate::lab::{Lab, PATIENCE, eventually, v4};
 use crate::peers::{Kind, Peer, Route, Setup, one_of_each};
 use crate::us::Kubgpd;
 use serde_json::{Value, json};
-
-fn calico(kind: &str, name: &str, spec: Value) -> Value {
-    json!({"apiVersion": "crd.projectcalico.org/v1", "kind": kind, "metadata": {"name": name}, "spec": spec})
-}
 
 fn metallb(kind: &str, version: &str, name: &str, spec: Value) -> Value {
     json!({"apiVersion": format!("metallb.io/{version}"), "kind": kind, "metadata": {"namespace": "default", "name": name}, "spec": spec})
@@ -27,9 +23,8 @@ fn reflector_cluster(cluster: &mut Cluster, nodes: &[u8], settings: Value) {
     own["metadata"]["annotations"]["projectcalico.org/RouteReflectorClusterID"] = json!("10.0.0.1");
     cluster.put(own);
     nodes.iter().for_each(|number| cluster.put(node(*number)));
-    let mut all = json!({"asNumber": 64512, "nodeToNodeMeshEnabled": false});
-    all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-    cluster.put(calico("BGPConfiguration", "default", all));
+    let all = json!({"asNumber": 64512, "nodeToNodeMeshEnabled": false});
+    cluster.put(calico("BGPConfiguration", "default", with(all, settings)));
     cluster.put(calico("ClusterInformation", "default", json!({"calicoVersion": "v3.31.0", "datastoreReady": true})));
     cluster.put(calico("IPPool", "pods", json!({"cidr": "10.244.0.0/16", "ipipMode": "Never", "vxlanMode": "Never"})));
     let selectors = json!({"nodeSelector": "!has(route-reflector)", "peerSelector": "has(route-reflector)"});
@@ -66,7 +61,7 @@ fn one_session_with_a_router_that_both_kinds_of_objects_name() {
     cluster.put(metallb("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]})));
     cluster.put(metallb("BGPAdvertisement", "v1beta1", "all", json!({"ipAddressPools": ["public"]})));
     service(&mut cluster, "203.0.113.5");
-    let us = Kubgpd::start(&own, 64512, &cluster.section("n1", "vip, reflector"));
+    let us = Kubgpd::start(&own, 64512, &cluster.section(&own, "n1", "vip, reflector"));
     let start = |kind: Kind, asn: u32, network: &str| {
         let host = lab.host(kind.number());
         let setup = Setup::new(&host, asn).networks(&[network]);
@@ -106,7 +101,7 @@ fn all_paths_to_an_address_of_a_service_pass_a_reflector() {
     let own = lab.host(1);
     let mut cluster = Cluster::start(&own);
     reflector_cluster(&mut cluster, &[2, 3, 4], json!({"serviceLoadBalancerIPs": [{"cidr": "203.0.113.0/24"}]}));
-    let _us = Kubgpd::start(&own, 64512, &cluster.section("n1", "reflector"));
+    let _us = Kubgpd::start(&own, 64512, &cluster.section(&own, "n1", "reflector"));
     let peers = one_of_each(&lab, |kind, host| {
         // Calico's nodes are BIRD, with add-path in both directions.
         let is_reader = kind == Kind::Bird;

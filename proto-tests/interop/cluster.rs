@@ -1,61 +1,95 @@
-//! A cluster's API server inside a namespace: this test program once more, told over its standard input which objects there are.
+//! A cluster's API server in memory, inside a namespace: this program runs itself there, and orders go to its standard input, one line
+//! each.
 
-use crate::apiserver::ApiServer;
-use crate::lab::{Host, PATIENCE, eventually};
-use serde_json::Value;
+use crate::apiserver;
+use crate::lab::{Host, PATIENCE, eventually, v4};
+use serde_json::{Value, json};
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
+/// A running API server. It ends when it is dropped. Any host of the segment reaches it.
 pub struct Cluster {
-    server: Child,
-    kubeconfig: PathBuf,
+    child: Child,
+    orders: ChildStdin,
+    host: Host,
 }
 
 impl Cluster {
-    /// Starts it where `host` reaches it on loopback.
     pub fn start(host: &Host) -> Self {
-        let kubeconfig = host.folder.join("kubeconfig");
+        let address = format!("{}:{PORT}", v4(host.number));
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &host.namespace]).arg(std::env::current_exe().unwrap());
-        command.args(["--exact", "cluster::serve", "--ignored", "--nocapture"]).env(KUBECONFIG, &kubeconfig);
-        let server = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let cluster = Self { server, kubeconfig };
-        eventually(PATIENCE, "the API server runs", || std::fs::exists(&cluster.kubeconfig).unwrap());
+        command.args(["--exact", "cluster::serve", "--ignored", "--nocapture"]).env(ADDRESS, address);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let orders = child.stdin.take().unwrap();
+        let cluster = Self { child, orders, host: host.clone() };
+        eventually(PATIENCE, "the API server listens", || cluster.host.run("ss -ltnH").contains(&format!(":{PORT} ")));
         cluster
     }
 
-    /// The section of the configuration file that leads here.
-    pub fn section(&self, node: &str, roles: &str) -> String {
-        format!("kubernetes: {{ enabled: true, kubeconfig: {}, nodeName: {node}, roles: [{roles}] }}\n", self.kubeconfig.display())
+    /// Creates or replaces an object.
+    pub fn put(&mut self, object: Value) {
+        self.order(&json!({ "put": object }));
     }
 
-    pub fn put(&mut self, object: Value) {
-        writeln!(self.server.stdin.as_mut().unwrap(), "{object}").unwrap();
+    /// Deletes an object of the cluster; `kind` is `apiVersion/Kind`.
+    pub fn delete(&mut self, kind: &str, name: &str) {
+        self.order(&json!({ "delete": [kind, name] }));
+    }
+
+    /// The section of the configuration file of a host that leads here.
+    pub fn section(&self, of: &Host, node: &str, roles: &str) -> String {
+        let text = format!(
+            "{{apiVersion: v1, kind: Config, current-context: t, clusters: [{{name: t, cluster: {{server: \"http://{}:{PORT}\"}}}}], \
+             users: [{{name: t, user: {{}}}}], contexts: [{{name: t, context: {{cluster: t, user: t, namespace: default}}}}]}}",
+            v4(self.host.number)
+        );
+        let kubeconfig = of.write("kubeconfig", &text);
+        format!("kubernetes: {{ enabled: true, kubeconfig: {}, nodeName: {node}, roles: [{roles}] }}\n", kubeconfig.display())
+    }
+
+    fn order(&mut self, order: &Value) {
+        writeln!(self.orders, "{order}").unwrap();
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-/// The other end of [`Cluster`]; without being told where to write how it is reached, there is nothing to do.
+/// `object` with the keys of `more`, which may be null.
+pub fn with(mut object: Value, more: Value) -> Value {
+    if let (Some(all), Value::Object(more)) = (object.as_object_mut(), more) {
+        all.extend(more);
+    }
+    object
+}
+
+/// An object of Calico's first API group.
+pub fn calico(kind: &str, name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "crd.projectcalico.org/v1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
 #[test]
-#[ignore = "serves the tests that start a cluster"]
+#[ignore = "is the API server of other tests, which run it in a namespace"]
 fn serve() {
-    let Some(kubeconfig) = std::env::var_os(KUBECONFIG).map(PathBuf::from) else { return };
+    let Ok(address) = std::env::var(ADDRESS) else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let server = runtime.block_on(ApiServer::start()).unwrap();
-    let written = kubeconfig.with_extension("new");
-    server.write_kubeconfig(&written).unwrap();
-    std::fs::rename(written, kubeconfig).unwrap();
+    let server = runtime.block_on(apiserver::ApiServer::start_at(address.parse().unwrap())).unwrap();
     for line in std::io::stdin().lock().lines() {
-        server.put(serde_json::from_str(&line.unwrap()).unwrap());
+        let order: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if order["put"].is_object() {
+            server.put(order["put"].clone());
+        } else {
+            let word = |i: usize| order["delete"][i].as_str().unwrap().to_owned();
+            server.delete(&word(0), "", &word(1));
+        }
     }
 }
 
-const KUBECONFIG: &str = "KUBGP_INTEROP_KUBECONFIG";
+const ADDRESS: &str = "KUBGP_TEST_API";
+const PORT: u16 = 8001;

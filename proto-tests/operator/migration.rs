@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::apiserver::ApiServer;
 use super::setup::{Net, Outcome, bgpctl, eventually};
-use super::{CLIENT, RR, follower, is_ready, node, service, slice};
+use super::{CLIENT, RR, follower, is_ready, node, own_address, service, slice};
 
 /// A document that a cluster may have, word by word.
 const SEED: &str = "\
@@ -95,11 +95,7 @@ fn a_cluster_yaml_of_konvoy_is_imported_and_what_is_left_out_is_listed() {
 async fn the_old_config_map_makes_sessions_and_announces_services() {
     const HEARD: &str = "show rib in";
     let net = Net::new(122);
-    // An address on loopback is no next hop for others.
-    let Some(own) = kubgp::speaker::local_host().await.first_ipv4 else {
-        println!("SKIP: this machine has no IPv4 address but those on loopback");
-        return;
-    };
+    let Some(own) = own_address().await else { return };
     let server = ApiServer::start().await.unwrap();
     server.put(node(&net, "n1", RR, Value::Null));
     server.put(config_map(SEED));

@@ -9,7 +9,7 @@ use super::apiserver::faults::Order;
 use super::apiserver::{Access, ApiServer};
 use super::render::overlay;
 use super::setup::{Daemon, Net, eventually};
-use super::{CLIENT, RR, allocator, calico, is_ready, metallb, node, peer_of, service, slice};
+use super::{CLIENT, RR, allocator, calico, is_ready, metallb, node, own_address, peer_of, service, slice};
 
 /// One thing that a rule allows.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -149,11 +149,7 @@ async fn the_role_of_reflectors_is_what_they_do() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_role_of_speakers_is_what_they_do() {
     let net = Net::new(136);
-    // An address on loopback is no next hop for others.
-    let Some(own) = kubgp::speaker::local_host().await.first_ipv4 else {
-        println!("SKIP: this machine has no IPv4 address but those on loopback");
-        return;
-    };
+    let Some(own) = own_address().await else { return };
     let server = ApiServer::start().await.unwrap();
     server.put(node(&net, "rr", RR, Value::Null));
     server.put(at_home("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]})));

@@ -75,10 +75,7 @@ fn has_reasons(daemon: &Daemon, wanted: &[(&str, &str)]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_reason_is_shown_and_explained() {
     let net = Net::new(107);
-    let Some(own) = kubgp::speaker::local_host().await.first_ipv4 else {
-        println!("SKIP: this machine has no IPv4 address but those on loopback");
-        return;
-    };
+    let Some(own) = own_address().await else { return };
     let server = ApiServer::start().await.unwrap();
     objects(&net, &server, &own.to_string());
     let identity = format!("router: {{ id: 10.0.0.9 }}\nlisten: [{{ address: {own}, port: {} }}]\n", net.port);
@@ -192,10 +189,7 @@ fn attributes(tor: &Daemon, prefix: &str) -> Option<(Value, Value)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_changes_for_one_peer_is_nothing_to_the_others() {
     let net = Net::new(108);
-    let Some(own) = kubgp::speaker::local_host().await.first_ipv4.map(|own| own.to_string()) else {
-        println!("SKIP: this machine has no IPv4 address but those on loopback");
-        return;
-    };
+    let Some(own) = own_address().await.map(|own| own.to_string()) else { return };
     let server = ApiServer::start().await.unwrap();
     server.put(node(&net, "n1", RR, Value::Null));
     server.put(metallb("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]})));
@@ -255,10 +249,7 @@ fn secret(encoded: &str) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_from_a_secret_changes_without_an_end_of_the_session() {
     let net = Net::new(109);
-    let Some(own) = kubgp::speaker::local_host().await.first_ipv4.map(|own| own.to_string()) else {
-        println!("SKIP: this machine has no IPv4 address but those on loopback");
-        return;
-    };
+    let Some(own) = own_address().await.map(|own| own.to_string()) else { return };
     let server = ApiServer::start().await.unwrap();
     server.put(node(&net, "n1", RR, Value::Null));
     server.put(metallb("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]})));

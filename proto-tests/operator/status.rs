@@ -2,7 +2,7 @@
 
 use super::apiserver::ApiServer;
 use super::setup::{Net, eventually};
-use super::{CLIENT, RR, follower, metallb, node, peer_of, service, slice};
+use super::{CLIENT, RR, follower, metallb, node, own_address, peer_of, service, slice};
 use serde_json::{Value, json};
 
 const STATUS: &str = "metallb.io/v1beta1/ServiceBGPStatus";
@@ -34,11 +34,7 @@ fn is_told(server: &ApiServer, object: &str, words: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_shows_the_peers_that_were_sent_its_address() {
     let net = Net::new(134);
-    // An address on loopback is no next hop for others.
-    let Some(own) = kubgp::speaker::local_host().await.first_ipv4 else {
-        println!("SKIP: this machine has no IPv4 address but those on loopback");
-        return;
-    };
+    let Some(own) = own_address().await else { return };
     let server = ApiServer::start().await.unwrap();
     server.put(node(&net, "n1", RR, Value::Null));
     server.put(metallb("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]})));

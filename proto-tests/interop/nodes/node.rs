@@ -1,9 +1,9 @@
 //! What a node announces, and what it puts into its kernel. A veth stands in for the device tunl0 (this kernel may have no IPIP): route,
 //! device and onlink are those of IPIP, but nothing is encapsulated.
 
-use super::api::Api;
 use super::bird::{Bird, Era, Node};
-use super::{affinity, kernel, node, object, pool, speaker, version, wait_kernel};
+use super::{affinity, kernel, node, pool, speaker, version, wait_kernel};
+use crate::cluster::{Cluster, calico, with};
 use crate::lab::{Host, Lab, PATIENCE, eventually};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn tunnel(host: &Host) {
     host.run("ip link set tunl0-end up");
 }
 
-fn cluster(api: &mut Api) {
+fn cluster(api: &mut Cluster) {
     // The subnet of n1 ends before n5.
     api.put(node(1, json!({"projectcalico.org/IPv4Address": "10.0.0.1/30"})));
     for number in [2, 5] {
@@ -40,7 +40,7 @@ fn cluster(api: &mut Api) {
     let attributes = json!([{"handle_id": "k8s-pod-network.abc", "secondary": {"node": "n1", "namespace": "shop", "pod": "web"}}]);
     let block = json!({"cidr": "10.244.2.0/26", "affinity": "host:n2", "allocations": allocations, "unallocated": [],
         "attributes": attributes});
-    api.put(object("IPAMBlock", "10-244-2-0-26", block));
+    api.put(calico("IPAMBlock", "10-244-2-0-26", block));
     api.put(configuration(Value::Null));
     let service = json!({"type": "ClusterIP", "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "externalTrafficPolicy": "Local"});
     let name = json!({"namespace": "shop", "name": "web"});
@@ -55,15 +55,12 @@ fn cluster(api: &mut Api) {
 }
 
 fn configuration(more: Value) -> Value {
-    let mut spec = json!({
+    let spec = json!({
         "serviceClusterIPs": [{"cidr": "10.96.0.0/16"}],
         "communities": [{"name": "ours", "value": "64512:77"}],
         "prefixAdvertisements": [{"cidr": "10.244.1.0/26", "communities": ["ours"]}],
     });
-    if let (Some(all), Some(more)) = (spec.as_object_mut(), more.as_object()) {
-        all.extend(more.clone());
-    }
-    object("BGPConfiguration", "default", spec)
+    calico("BGPConfiguration", "default", with(spec, more))
 }
 
 fn bird(host: &Host, blocks: &[&str]) -> Bird {
@@ -77,7 +74,7 @@ fn a_node_announces_and_installs_what_the_objects_say() {
         return;
     }
     let lab = Lab::new();
-    let mut api = Api::start(&lab.host(100));
+    let mut api = Cluster::start(&lab.host(100));
     cluster(&mut api);
     let hosts = [1, 2, 5, 6].map(|number| lab.host(number));
     tunnel(&hosts[0]);
@@ -106,7 +103,7 @@ fn a_node_announces_and_installs_what_the_objects_say() {
     leaves_tunnels_to_felix(&hosts[0]);
     eventually(PATIENCE, "LOCAL_PREF follows", || heard("10.244.1.0/26").contains("BGP.local_pref: 2147482623"));
     // Both sides are told to program all: we leave it to Felix, and say so.
-    api.put(object("FelixConfiguration", "default", json!({"programClusterRoutes": "Enabled"})));
+    api.put(calico("FelixConfiguration", "default", json!({"programClusterRoutes": "Enabled"})));
     api.put(configuration(json!({"programClusterRoutes": "Enabled"})));
     wait_kernel(&hosts[0], "179", &[]);
     let shown = us.ctl(&["show", "config"]);

@@ -1,8 +1,8 @@
 //! BIRD goes and we come, and back again: nobody's kernel loses a route, and no packet is lost.
 
-use super::api::Api;
 use super::bird::{Bird, Era, Node};
 use super::{affinity, kernel, node, pool, speaker, version, wait_kernel};
+use crate::cluster::Cluster;
 use crate::lab::{Host, Lab, PATIENCE, Process, eventually, v4};
 use crate::us::Kubgpd;
 use serde_json::Value;
@@ -23,7 +23,7 @@ fn there_and_back(era: Era) {
         return;
     }
     let lab = Lab::new();
-    let mut api = Api::start(&lab.host(100));
+    let mut api = Cluster::start(&lab.host(100));
     api.put(version(era.version()));
     api.put(pool("pods", "10.244.0.0/16", Value::Null));
     for number in NODES {
@@ -56,7 +56,7 @@ fn there_and_back(era: Era) {
     watches.into_iter().for_each(Watch::end);
 }
 
-fn take_over(era: Era, api: &Api, bird: Bird) -> Kubgpd {
+fn take_over(era: Era, api: &Cluster, bird: Bird) -> Kubgpd {
     let host = bird.host.clone();
     bird.kill();
     let us = speaker(api, &host);

@@ -59,9 +59,7 @@ impl Tabular for ServiceStatus {
 
 impl Tabular for PoolInfo {
     fn columns(wide: bool) -> &'static [Column] {
-        const NARROW: &[Column] =
-            &[left("POOL"), right("IPV4 USED"), right("IPV6 USED"), left("AUTO"), right("SERVICES"), left("ADVERTISED BY"), left("STATE")];
-        const WIDE: &[Column] = &[
+        const ALL: &[Column] = &[
             left("POOL"),
             right("IPV4 USED"),
             right("IPV6 USED"),
@@ -72,7 +70,7 @@ impl Tabular for PoolInfo {
             left("ADDRESSES"),
             left("PROBLEMS"),
         ];
-        if wide { WIDE } else { NARROW }
+        if wide { ALL } else { ALL.split_at(7).0 }
     }
 
     fn rows(&self, style: &Style) -> Vec<Row> {
@@ -119,18 +117,7 @@ impl Tabular for Allocation {
 
 impl Tabular for AdvertisementInfo {
     fn columns(wide: bool) -> &'static [Column] {
-        const NARROW: &[Column] = &[
-            left("ADVERTISEMENT"),
-            left("POOLS"),
-            left("PEERS"),
-            left("HERE"),
-            right("LENGTH"),
-            right("LPREF"),
-            left("COMMUNITIES"),
-            right("SERVICES"),
-            right("PREFIXES"),
-        ];
-        const WIDE: &[Column] = &[
+        const ALL: &[Column] = &[
             left("ADVERTISEMENT"),
             left("POOLS"),
             left("PEERS"),
@@ -142,7 +129,7 @@ impl Tabular for AdvertisementInfo {
             right("PREFIXES"),
             left("PROBLEMS"),
         ];
-        if wide { WIDE } else { NARROW }
+        if wide { ALL } else { ALL.split_at(9).0 }
     }
 
     fn rows(&self, style: &Style) -> Vec<Row> {

@@ -146,11 +146,6 @@ impl AttrSet {
         self.value(code::MED).and_then(super::number)
     }
 
-    /// A hash of everything in the set, the same for equal sets within this process.
-    pub fn content_hash(&self) -> u32 {
-        self.head().hash
-    }
-
     /// All attributes but the next hop, as bytes ready for a 4-octet-AS session.
     pub fn bytes(&self) -> &[u8] {
         self.split().1
