@@ -331,7 +331,17 @@ async fn addresses_of_services_go_to_the_peers_of_metallb_objects_while_there_ar
     assert!(!speaker.prefixes("show rib").iter().any(|p| p.starts_with("198.51.")), "nothing comes in from such a peer");
     assert!(is_ready(&speaker));
     let config = speaker.ok("show config");
-    assert!(config.contains("# warning: BGPPeer default/tor: spec.bfdProfile: BFD is not available"), "{config}");
+    assert!(config.contains("metallb/fast") && !config.contains("# warning"), "{config}");
+    let watched = |receive: f64| {
+        let shown = speaker.json("show bfd");
+        let session = &shown["items"][0];
+        session["address"] == net.ip(CLIENT) && session["profile"] == "metallb/fast" && session["receiveSeconds"] == receive
+    };
+    assert!(watched(0.3), "{}", speaker.json("show bfd"));
+    let discriminator = speaker.json("show bfd")["items"][0]["localDiscriminator"].clone();
+    server.put(metallb("BFDProfile", "v1beta1", "fast", json!({"receiveInterval": 70, "detectMultiplier": 5})));
+    speaker.until("the profile's other interval", || watched(0.07));
+    assert_eq!(speaker.json("show bfd")["items"][0]["localDiscriminator"], discriminator, "the session of BFD goes on");
 
     let since = speaker.neighbor("tor")["stateSince"].clone();
     server.put(slice("mail", Some("n1")));

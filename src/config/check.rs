@@ -1,5 +1,6 @@
 //! From what people wrote to what runs. Goes through everything and collects complaints; a Plan comes out only when there are none.
 
+mod bfd;
 mod kubernetes;
 mod network;
 mod policy;
@@ -8,7 +9,7 @@ mod unsupported;
 
 use super::complaint::{Complaint, Path, did_you_mean};
 use super::file::{self, File, Session};
-use super::plan::{ApiPlan, DrainPlan, FibPlan, LogPlan, MetricsPlan, Plan, PolicyPlan, RouterPlan, SecretSource};
+use super::plan::{ApiPlan, BfdProfile, DrainPlan, FibPlan, LogPlan, MetricsPlan, Plan, PolicyPlan, RouterPlan, SecretSource};
 use crate::wire::attr::Tags;
 use crate::wire::{Asn, ClusterId, RouterId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,7 +128,7 @@ struct Checker<'a> {
     broken_policies: BTreeSet<String>,
     tags: BTreeMap<String, Tags>,
     chains: policy::Chains,
-    bfd_profiles: BTreeSet<String>,
+    bfd_profiles: BTreeMap<String, BfdProfile>,
     listens: bool,
     /// The objects of a cluster may tell who we are, so it is no mistake to leave that out.
     awaits_router: bool,
@@ -144,7 +145,7 @@ impl<'a> Checker<'a> {
             broken_policies: BTreeSet::new(),
             tags: BTreeMap::new(),
             chains: policy::Chains::default(),
-            bfd_profiles: BTreeSet::new(),
+            bfd_profiles: BTreeMap::new(),
             listens: true,
             awaits_router: false,
         }
@@ -160,8 +161,8 @@ impl<'a> Checker<'a> {
         for (origin, file) in fragments {
             self.refuse_unsupported(origin, file);
             self.api_version(origin, file);
-            self.bfd_profiles.extend(file.bfd.iter().flat_map(|bfd| &bfd.profiles).flat_map(BTreeMap::keys).cloned());
         }
+        self.collect_bfd_profiles(fragments);
         let kubernetes = self.kubernetes(fragments);
         self.awaits_router = kubernetes.is_some();
         let router = self.router(fragments);
@@ -173,13 +174,13 @@ impl<'a> Checker<'a> {
         let peers = self.peers(fragments);
         let dynamic = self.dynamic(fragments);
         let networks = self.networks(fragments);
-        let fib = self.fib(fragments);
+        let (fib, bfd) = (self.fib(fragments), self.take_bfd_profiles());
         let (api, metrics) = (self.api(fragments), self.metrics(fragments));
         let (log, drain) = (self.log(fragments), self.drain(fragments, kubernetes.is_some()));
         let (policies, tags) = (std::mem::take(&mut self.policies), std::mem::take(&mut self.tags));
         let waiting = router.is_none() && self.awaits_router;
         let router = if waiting { RouterPlan::unknown() } else { router? };
-        let mut plan = Plan { router, listeners, peers, dynamic, networks, policies, tags, fib, kubernetes, api, metrics, log, drain };
+        let mut plan = Plan { router, listeners, peers, dynamic, networks, policies, tags, fib, bfd, kubernetes, api, metrics, log, drain };
         if waiting {
             plan.listeners.clear();
             plan.peers.clear();

@@ -12,11 +12,10 @@ struct Row<T> {
     is_used: fn(&T) -> bool,
 }
 
-const FILE_ROWS: [Row<File>; 6] = [
+const FILE_ROWS: [Row<File>; 5] = [
     Row { path: &["vips", "pools"], is_used: |f| f.vips.as_ref().and_then(|v| v.pools.as_ref()).is_some_and(|p| !p.is_empty()) },
     Row { path: &["vips", "advertise"], is_used: |f| f.vips.as_ref().and_then(|v| v.advertise.as_ref()).is_some_and(|a| !a.is_empty()) },
     Row { path: &["vips", "services"], is_used: |f| f.vips.as_ref().and_then(|v| v.services.as_ref()).is_some_and(|s| !s.is_empty()) },
-    Row { path: &["bfd", "profiles"], is_used: |f| f.bfd.as_ref().and_then(|b| b.profiles.as_ref()).is_some_and(|p| !p.is_empty()) },
     Row {
         path: &["fib", "tunnels", "ipip"],
         is_used: |f| f.fib.as_ref().and_then(|f| f.tunnels.as_ref()?.ipip).is_some_and(|ipip| ipip != Ipip::Never),
@@ -27,9 +26,8 @@ const FILE_ROWS: [Row<File>; 6] = [
     },
 ];
 
-const SESSION_ROWS: [Row<Session>; 3] = [
+const SESSION_ROWS: [Row<Session>; 2] = [
     Row { path: &["interface"], is_used: |s| s.interface.is_some() },
-    Row { path: &["bfd"], is_used: |s| s.bfd.is_some() },
     Row {
         path: &["longLivedGracefulRestart"],
         is_used: |s| s.long_lived_graceful_restart.as_ref().and_then(|l| l.time).is_some_and(|t| t.0 > Duration::ZERO),

@@ -277,7 +277,8 @@ fn stop_reasons_on_the_wire_and_what_follows() {
         (max(None), Some(1), true, false),
         (max(Some(Duration::from_secs(30))), Some(1), true, true),
         (StopReason::OutOfResources, Some(8), false, true),
-        (StopReason::BfdDown, Some(10), true, true),
+        (StopReason::BfdDown { independent: true }, Some(10), true, true),
+        (StopReason::BfdDown { independent: false }, Some(10), false, true),
         (StopReason::GracefulClose, None, false, false),
     ];
     for (reason, subcode, hard, back) in cases {
