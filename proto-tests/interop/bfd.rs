@@ -25,7 +25,7 @@ fn config(transmit: u32) -> String {
         watched(FRR, 65002, ""),
         watched(BIRD, 65003, ""),
         watched(BIRD_MULTIHOP, 65004, ", multihop: 2"),
-        watched(FRR_MULTIHOP, 64512, ""),
+        watched(FRR_MULTIHOP, 65005, ", multihop: 2"),
     ];
     neighbors.concat() + ACCEPT_ALL + &profile(transmit)
 }
@@ -41,7 +41,7 @@ fn peers(lab: &Lab) -> Vec<Peer> {
         Peer::start(Kind::Frr, one, frr(Setup::new(one, 65002))),
         Peer::start(Kind::Bird, two, bird(Setup { networks: routes, ..Setup::new(two, 65003).only_v6(two) })),
         Peer::start(Kind::Bird, three, bird(Setup { multihop: Some(2), ..Setup::new(three, 65004) })),
-        Peer::start(Kind::Frr, four, frr(Setup::new(four, 64512))),
+        Peer::start(Kind::Frr, four, frr(Setup { multihop: Some(2), ..Setup::new(four, 65005) })),
     ]
 }
 

@@ -22,11 +22,11 @@ pub enum Hop {
 }
 
 impl Hop {
-    /// A peer at most so many hops away; `minimum_ttl` instead of what that means, where there is one.
+    /// A peer at most so many hops away. Without `minimum_ttl` any will do beyond a router: not every speaker sends with 255 there.
     pub fn within(hops: u8, minimum_ttl: Option<u8>) -> Self {
         match hops {
             0 | 1 => Self::Single,
-            _ => Self::Multi { minimum_ttl: minimum_ttl.unwrap_or(u8::MAX - (hops - 1)) },
+            _ => Self::Multi { minimum_ttl: minimum_ttl.unwrap_or(1) },
         }
     }
 

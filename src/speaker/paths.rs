@@ -8,7 +8,7 @@ use super::handle::Shared;
 use super::shard_of;
 use crate::bfd::{Event, Failure, Handle, Hop, Settings, Timing};
 use crate::config::Plan;
-use crate::config::plan::{DynamicPlan, SessionPlan};
+use crate::config::plan::{DynamicPlan, SessionPlan, Ttl};
 use crate::net::Command;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -76,9 +76,14 @@ fn wanted(plan: &Plan, up: &BTreeSet<IpAddr>) -> BTreeMap<IpAddr, Settings> {
 
 fn settings(session: &SessionPlan) -> Option<Settings> {
     let profile = session.bfd.as_ref().filter(|_| session.admin_up)?.settings;
+    // Who asks BGP how far its packets have come asks BFD too (RFC 5082).
+    let secured = match session.ttl {
+        Ttl::Security(hops) => Some(u8::MAX - hops.saturating_sub(1)),
+        Ttl::Send(_) => None,
+    };
     Some(Settings {
         timing: Timing { transmit: profile.transmit, receive: profile.receive, multiplier: profile.multiplier, passive: profile.passive },
-        hop: Hop::within(session.hops(), profile.minimum_ttl),
+        hop: Hop::within(session.hops(), profile.minimum_ttl.or(secured)),
         local: session.local_address,
         device: session.bind_device.clone(),
     })
