@@ -5,6 +5,7 @@ use super::fib_feed::FibFeed;
 use super::handle::{HandleError, Running, Shared};
 use super::inputs::{InputHost, Inputs};
 use super::listen::Listening;
+use super::paths::Paths;
 use super::restart::{self, Marker};
 use super::rib_task::{RibCommand, RibState};
 use super::sessions::{self, Context};
@@ -99,6 +100,7 @@ pub struct Control {
     /// What the RIB was told to originate.
     pub(super) originated: BTreeMap<IpNet, AttrSet>,
     pub(super) drain: Drain,
+    pub(super) paths: Paths,
     /// The configuration to go back to, and when.
     pub(super) fallback: Option<Fallback>,
     /// What is configured outside the file, as it was last told, be it in force or not.
@@ -196,6 +198,7 @@ impl Control {
         }
         self.send_ranges().await;
         self.sync_routes().await;
+        self.sync_bfd().await;
         self.publish(|_| {});
     }
 
@@ -316,6 +319,7 @@ impl Control {
             self.act(action).await;
         }
         self.sync_routes().await;
+        self.sync_bfd().await;
         self.drain_by_cordon().await;
         self.listening.set_keys(&self.keys());
         let confirm_until = self.fallback.as_ref().map(|f| f.at);
@@ -343,6 +347,7 @@ impl Control {
             // Those who serve them follow the running configuration.
             Action::Router(_)
             | Action::Policies { .. }
+            | Action::Bfd(_)
             | Action::Kubernetes(_)
             | Action::Api(_)
             | Action::Metrics(_)
@@ -453,6 +458,9 @@ impl Control {
             Ok(_) | Err(RecvError::Closed) => return,
             Err(RecvError::Lagged(_)) => self.count_up().await,
         }
+        if self.plan.dynamic.values().any(|range| range.session.bfd.is_some()) {
+            self.sync_bfd().await;
+        }
         // A thousand sessions that come up together are written once.
         self.mark_at.get_or_insert_with(|| super::now() + MARK_DELAY);
     }
@@ -507,6 +515,8 @@ impl Control {
             self.tell_rib(RibCommand::Inspect(Box::new(freeze))).await;
             let _ = answer.await;
         }
+        // Before the sessions end, so that no peer takes it for a failure of the path.
+        self.end_bfd().await;
         let reason = if graceful { StopReason::GracefulClose } else { StopReason::AdminDown(None) };
         let mut ends = Vec::new();
         for shard in &self.shared.shards {

@@ -19,6 +19,7 @@ mod listen;
 pub mod logging;
 mod mounted;
 mod origin;
+mod paths;
 mod restart;
 mod rib_task;
 mod sessions;
@@ -42,6 +43,7 @@ use control::Control;
 use fib_feed::FibFeed;
 use handle::Shared;
 use listen::Listening;
+use paths::Paths;
 use rib_task::{RibCommand, RibTask};
 use sessions::Context;
 use std::collections::{BTreeMap, BTreeSet};
@@ -108,6 +110,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
         shards,
         rib: rib_commands,
         fib: ArcSwapOption::new(fib.clone().map(Arc::new)),
+        bfd: ArcSwapOption::empty(),
         running: running.subscribe(),
         events,
         path,
@@ -128,6 +131,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
         vips: BTreeSet::new(),
         originated: BTreeMap::new(),
         drain: Drain::default(),
+        paths: Paths::default(),
         fallback: None,
         inputs: Inputs::default(),
         begins_later: false,

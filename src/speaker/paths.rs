@@ -1,0 +1,93 @@
+//! The paths to neighbors, watched by BFD (RFC 5882): which are to be, and what follows when one fails.
+//!
+//! A session of BGP comes up by itself; what BFD says counts from then on. A neighbor that never speaks BFD costs nothing, one that ends
+//! it on purpose neither (RFC 5882 3.2).
+
+use super::control::Control;
+use super::handle::Shared;
+use super::shard_of;
+use crate::bfd::{Event, Failure, Handle, Hop, Settings, Timing};
+use crate::config::Plan;
+use crate::config::plan::{DynamicPlan, SessionPlan, Ttl};
+use crate::net::Command;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tracing::error;
+
+/// What BFD was told last.
+#[derive(Default)]
+pub struct Paths {
+    told: BTreeMap<IpAddr, Settings>,
+}
+
+impl Control {
+    /// Tells BFD which paths to watch, where that has changed.
+    pub(super) async fn sync_bfd(&mut self) {
+        self.watch_paths(wanted(&self.plan, &self.up)).await;
+    }
+
+    /// Ends all sessions of BFD on purpose.
+    pub(super) async fn end_bfd(&mut self) {
+        self.watch_paths(BTreeMap::new()).await;
+    }
+
+    async fn watch_paths(&mut self, wanted: BTreeMap<IpAddr, Settings>) {
+        if wanted == self.paths.told {
+            return;
+        }
+        let running = self.shared.bfd.load_full();
+        let handle = match running.map_or_else(|| start(&self.shared, self.context.seed), Ok) {
+            Ok(handle) => handle,
+            Err(e) => return error!(error = %e, "paths are not watched: BFD gets no thread"),
+        };
+        handle.set(wanted.clone()).await;
+        self.paths.told = wanted;
+    }
+}
+
+/// The first time that a path is to be watched.
+fn start(shared: &Arc<Shared>, seed: u64) -> std::io::Result<Arc<Handle>> {
+    let (events, inbox) = mpsc::channel(EVENTS);
+    let handle = Arc::new(Handle::start(seed.rotate_left(32), events)?);
+    shared.bfd.store(Some(Arc::clone(&handle)));
+    tokio::spawn(follow(Arc::clone(shared), inbox));
+    Ok(handle)
+}
+
+/// A path that failed ends the session over it. Apart from the control task, which may be busy with a reload.
+async fn follow(shared: Arc<Shared>, mut events: mpsc::Receiver<Event>) {
+    while let Some(Event { remote, failure, .. }) = events.recv().await {
+        let shards = &shared.shards;
+        if let (Some(Failure { independent, .. }), Some(shard)) = (failure, shards.get(shard_of(remote, shards.len()))) {
+            shard.send(Command::PathFailed { address: remote, independent }).await;
+        }
+    }
+}
+
+/// Neighbors with a profile that are not switched off; those of ranges while their session is established.
+fn wanted(plan: &Plan, up: &BTreeSet<IpAddr>) -> BTreeMap<IpAddr, Settings> {
+    let of_range = |address: &IpAddr| plan.dynamic.values().find(|range: &&DynamicPlan| range.range.contains(address));
+    let dynamic = up.iter().filter(|address| !plan.peers.contains_key(address)).filter_map(|a| Some((*a, &of_range(a)?.session)));
+    let named = plan.peers.iter().map(|(address, peer)| (*address, &peer.session));
+    named.chain(dynamic).filter_map(|(address, session)| Some((address, settings(session)?))).collect()
+}
+
+fn settings(session: &SessionPlan) -> Option<Settings> {
+    let profile = session.bfd.as_ref().filter(|_| session.admin_up)?.settings;
+    // Who asks BGP how far its packets have come asks BFD too (RFC 5082).
+    let secured = match session.ttl {
+        Ttl::Security(hops) => Some(u8::MAX - hops.saturating_sub(1)),
+        Ttl::Send(_) => None,
+    };
+    Some(Settings {
+        timing: Timing { transmit: profile.transmit, receive: profile.receive, multiplier: profile.multiplier, passive: profile.passive },
+        hop: Hop::within(session.hops(), profile.minimum_ttl.or(secured)),
+        local: session.local_address,
+        device: session.bind_device.clone(),
+    })
+}
+
+/// Changes that may wait for a shard that is busy; each session has one at the most.
+const EVENTS: usize = 64;
