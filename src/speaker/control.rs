@@ -107,7 +107,7 @@ pub struct Control {
     pub(super) inputs: Inputs,
     /// Who the neighbors are is not known before the inputs come: until then a restart of ours is not taken up.
     pub(super) begins_later: bool,
-    pub(super) addresses: Vec<(u32, IpAddr)>,
+    pub(super) addresses: Vec<fib::Address>,
     pub(super) marker: Marker,
     /// Peers whose sessions are established, for the next life.
     pub(super) up: BTreeSet<IpAddr>,
@@ -446,7 +446,10 @@ impl Control {
         let Ok(addresses) = fib::addresses().await else { return };
         if addresses != self.addresses {
             self.addresses.clone_from(&addresses);
-            self.tell_rib(RibCommand::Addresses(addresses)).await;
+            let own = addresses.into_iter().map(|a| (a.interface, a.local)).collect();
+            self.tell_rib(RibCommand::Addresses(own)).await;
+            // Which neighbors are on a link of ours may have changed.
+            self.sync_bfd().await;
         }
     }
 
@@ -515,8 +518,10 @@ impl Control {
             self.tell_rib(RibCommand::Inspect(Box::new(freeze))).await;
             let _ = answer.await;
         }
-        // Before the sessions end, so that no peer takes it for a failure of the path.
-        self.end_bfd().await;
+        if !graceful {
+            // Before the sessions end, so that no peer takes it for a failure of the path.
+            self.end_bfd().await;
+        }
         let reason = if graceful { StopReason::GracefulClose } else { StopReason::AdminDown(None) };
         let mut ends = Vec::new();
         for shard in &self.shared.shards {
@@ -527,6 +532,8 @@ impl Control {
         for end in ends {
             let _ = end.await;
         }
+        // After a graceful end, so that the peers know of the restart when the path is no longer watched (RFC 5882 4.3).
+        self.end_bfd().await;
         if let Some(fib) = self.fib.take() {
             let leave = match graceful {
                 true if self.plan.hands_routes_over() => Leave::HandOver,

@@ -184,7 +184,7 @@ pub async fn local_host() -> LocalHost {
         warn!(error = %e, "the addresses of this host cannot be read");
         Vec::new()
     });
-    let first = addresses.into_iter().find_map(|(_, a)| match a {
+    let first = addresses.into_iter().find_map(|a| match a.local {
         IpAddr::V4(a) if a != Ipv4Addr::UNSPECIFIED && !a.is_loopback() => Some(a),
         _ => None,
     });

@@ -9,6 +9,7 @@ use super::shard_of;
 use crate::bfd::{Event, Failure, Handle, Hop, Settings, Timing};
 use crate::config::Plan;
 use crate::config::plan::{DynamicPlan, SessionPlan, Ttl};
+use crate::fib::Address;
 use crate::net::Command;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -25,7 +26,7 @@ pub struct Paths {
 impl Control {
     /// Tells BFD which paths to watch, where that has changed.
     pub(super) async fn sync_bfd(&mut self) {
-        self.watch_paths(wanted(&self.plan, &self.up)).await;
+        self.watch_paths(wanted(&self.plan, &self.up, &self.addresses)).await;
     }
 
     /// Ends all sessions of BFD on purpose.
@@ -67,23 +68,30 @@ async fn follow(shared: Arc<Shared>, mut events: mpsc::Receiver<Event>) {
 }
 
 /// Neighbors with a profile that are not switched off; those of ranges while their session is established.
-fn wanted(plan: &Plan, up: &BTreeSet<IpAddr>) -> BTreeMap<IpAddr, Settings> {
+fn wanted(plan: &Plan, up: &BTreeSet<IpAddr>, own: &[Address]) -> BTreeMap<IpAddr, Settings> {
     let of_range = |address: &IpAddr| plan.dynamic.values().find(|range: &&DynamicPlan| range.range.contains(address));
     let dynamic = up.iter().filter(|address| !plan.peers.contains_key(address)).filter_map(|a| Some((*a, &of_range(a)?.session)));
     let named = plan.peers.iter().map(|(address, peer)| (*address, &peer.session));
-    named.chain(dynamic).filter_map(|(address, session)| Some((address, settings(session)?))).collect()
+    named.chain(dynamic).filter_map(|(address, session)| Some((address, settings(session, is_on_link(own, address))?))).collect()
 }
 
-fn settings(session: &SessionPlan) -> Option<Settings> {
+/// Whether no router lies between.
+fn is_on_link(own: &[Address], peer: IpAddr) -> bool {
+    own.iter().filter_map(|address| address.on_link).any(|network| network.contains(&peer))
+}
+
+fn settings(session: &SessionPlan, is_on_link: bool) -> Option<Settings> {
     let profile = session.bfd.as_ref().filter(|_| session.admin_up)?.settings;
     // Who asks BGP how far its packets have come asks BFD too (RFC 5082).
     let secured = match session.ttl {
         Ttl::Security(hops) => Some(u8::MAX - hops.saturating_sub(1)),
         Ttl::Send(_) => None,
     };
+    // An internal neighbor may be anywhere unless the file says more; both ends see whether it is next to us.
+    let hops = if is_on_link && !session.is_ebgp() && session.ttl == Ttl::Send(u8::MAX) { 1 } else { session.hops() };
     Some(Settings {
         timing: Timing { transmit: profile.transmit, receive: profile.receive, multiplier: profile.multiplier, passive: profile.passive },
-        hop: Hop::within(session.hops(), profile.minimum_ttl.or(secured)),
+        hop: Hop::within(hops, profile.minimum_ttl.or(secured)),
         local: session.local_address,
         device: session.bind_device.clone(),
     })
