@@ -137,6 +137,8 @@ struct Entry {
     since: Instant,
     /// As it is in the queue of deadlines.
     deadline: Option<Instant>,
+    /// The peer has restarted, and has not said since that it knows us: that it is silent, or speaks as a stranger, is no failure.
+    excused: bool,
 }
 
 /// The sessions of this host, one for each address of a peer.
@@ -184,6 +186,14 @@ impl Sessions {
         farewells
     }
 
+    /// The peer is back from a restart, and its BFD with it unless that is independent (C bit): the end of the former life is no failure
+    /// of the path, and the new one is no stranger (RFC 5882 4.3.2).
+    pub fn excuse(&mut self, remote: IpAddr) {
+        if let Some(entry) = self.entries.get_mut(&remote) {
+            entry.excused = !entry.session.remote_is_independent();
+        }
+    }
+
     /// A datagram for one of the sessions.
     ///
     /// # Errors
@@ -194,6 +204,7 @@ impl Sessions {
             Ok((remote, packet)) => {
                 if let Some(entry) = self.entries.get_mut(&remote) {
                     entry.counters.received += 1;
+                    entry.excused &= packet.your_discriminator == 0;
                     entry.session.handle_packet(&packet, now);
                 }
                 self.settle(remote, now);
@@ -276,7 +287,7 @@ impl Sessions {
         if packet.authenticated {
             return Err(Discard::Authentication);
         }
-        if !entry.session.knows(&packet) {
+        if !entry.excused && !entry.session.knows(&packet) {
             return Err(Discard::Stranger);
         }
         Ok((remote, packet))
@@ -291,7 +302,7 @@ impl Sessions {
         };
         let session = Session::new(settings.timing, discriminator, self.random.next(), now);
         self.by_discriminator.insert(discriminator, remote);
-        let entry = Entry { settings, session, counters: Counters::default(), since: now, deadline: None };
+        let entry = Entry { settings, session, counters: Counters::default(), since: now, deadline: None, excused: false };
         self.entries.insert(remote, entry);
     }
 
@@ -314,7 +325,7 @@ impl Sessions {
             entry.since = now;
             entry.counters.ups += u64::from(change.to == State::Up);
             entry.counters.downs += u64::from(change.from == State::Up);
-            let failed = change.from == State::Up && !change.administrative;
+            let failed = change.from == State::Up && !change.administrative && !entry.excused;
             let failure = failed.then(|| Failure { diagnostic: change.diagnostic, independent: entry.session.remote_is_independent() });
             let told = self.news.entry(remote).or_insert((change, None));
             *told = (Change { from: told.0.from, ..change }, failure.or(told.1));

@@ -30,6 +30,7 @@ pub struct Report {
 
 enum Command {
     Set(BTreeMap<IpAddr, Settings>, oneshot::Sender<()>),
+    Excuse(IpAddr),
     Report(oneshot::Sender<Report>),
 }
 
@@ -56,6 +57,11 @@ impl Handle {
         // The thread ends only with the process.
         let _ = self.0.send(Command::Set(sessions, done)).await;
         let _ = end.await;
+    }
+
+    /// The peer is back from a restart: that its former life has ended is no failure of the path.
+    pub async fn excuse(&self, remote: IpAddr) {
+        let _ = self.0.send(Command::Excuse(remote)).await;
     }
 
     pub async fn report(&self) -> Report {
@@ -144,6 +150,7 @@ impl Task {
                 self.transmit();
                 let _ = done.send(());
             }
+            Command::Excuse(remote) => self.sessions.excuse(remote),
             Command::Report(reply) => {
                 let report = Report { sessions: self.sessions.views(), discarded: self.sessions.discarded() };
                 // Nobody waits for it any more: nothing to do.

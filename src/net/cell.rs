@@ -194,6 +194,9 @@ impl Cell {
         match event {
             Event::StateChanged { from, to, cause } => self.state_changed(from, to, cause, shard),
             Event::Established(negotiated, conn) => {
+                if negotiated.gr.as_ref().is_some_and(|gr| gr.restarting) {
+                    self.tell(PeerChange::Restarted, shard);
+                }
                 self.session += 1;
                 self.established = Some(conn);
                 self.import = Some(self.importer(&negotiated));
@@ -260,9 +263,12 @@ impl Cell {
         } else {
             debug!(peer = %remote.ip(), %from, %to, reason = %self.in_words(cause), "state changed");
         }
+        self.tell(PeerChange::State { from, to, cause }, shard);
+    }
+
+    fn tell(&self, what: PeerChange, shard: &Shard) {
         // Without a listener there is nobody to tell.
-        let what = PeerChange::State { from, to, cause };
-        let _ = shard.links.events.send(PeerEvent { peer: self.config.id, remote: remote.ip(), what });
+        let _ = shard.links.events.send(PeerEvent { peer: self.config.id, remote: self.config.remote.ip(), what });
     }
 
     /// A cause with the words of its NOTIFICATION, the operator's text among them (RFC 9003).

@@ -44,6 +44,8 @@ pub enum PeerChange {
         to: State,
         cause: Cause,
     },
+    /// The session came up with a peer that has restarted (R bit, RFC 4724 3).
+    Restarted,
     /// It has more prefixes than it may (RFC 4486 4).
     PrefixLimit {
         family: Family,

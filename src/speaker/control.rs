@@ -14,9 +14,9 @@ use crate::config::file::GracefulRestartMode;
 use crate::config::plan::{DynamicPlan, PeerPlan, Plan};
 use crate::config::{self, Action, Diagnostics, diff};
 use crate::fib::{self, Leave};
-use crate::net::{Command, Keys, Password, PeerChange, PeerEvent, PeerIds, RangeConfig};
+use crate::net::{Command, Keys, Password, PeerIds, RangeConfig};
 use crate::rib::PeerId;
-use crate::session::{State, StopReason};
+use crate::session::StopReason;
 use crate::wire::attr::AttrSet;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
@@ -154,6 +153,7 @@ impl Control {
                 }
                 event = events.recv() => self.follow(event).await,
                 () = until(self.mark_at) => self.mark(),
+                () = until(self.paths.due) => self.sync_bfd().await,
                 () = until(fallback) => {
                     warn!("the configuration was not confirmed in time: the former one comes back");
                     let _ = self.rollback().await;
@@ -193,12 +193,13 @@ impl Control {
         self.scan_addresses().await;
         self.listening.set_keys(&self.keys());
         self.listening.open(&plan.listeners, &self.shared.shards);
+        // Before BGP: peers of the former life take the end of its BFD for part of the restart.
+        self.sync_bfd().await;
         for (_, peer) in plan.peers {
             self.add_peer(&peer).await;
         }
         self.send_ranges().await;
         self.sync_routes().await;
-        self.sync_bfd().await;
         self.publish(|_| {});
     }
 
@@ -315,11 +316,12 @@ impl Control {
         self.text = text;
         self.context.router = self.plan.router;
         self.tell_kernel_policy().await;
+        // Before the sessions of BGP begin, as at the start, and before they end.
+        self.sync_bfd().await;
         for action in actions {
             self.act(action).await;
         }
         self.sync_routes().await;
-        self.sync_bfd().await;
         self.drain_by_cordon().await;
         self.listening.set_keys(&self.keys());
         let confirm_until = self.fallback.as_ref().map(|f| f.at);
@@ -453,50 +455,6 @@ impl Control {
         }
     }
 
-    /// Keeps the list of peers that are up.
-    async fn follow(&mut self, event: Result<PeerEvent, RecvError>) {
-        match event {
-            Ok(PeerEvent { remote, what: PeerChange::State { to: State::Established, .. }, .. }) => _ = self.up.insert(remote),
-            Ok(PeerEvent { remote, what: PeerChange::State { .. }, .. }) => _ = self.up.remove(&remote),
-            Ok(_) | Err(RecvError::Closed) => return,
-            Err(RecvError::Lagged(_)) => self.count_up().await,
-        }
-        if self.plan.dynamic.values().any(|range| range.session.bfd.is_some()) {
-            self.sync_bfd().await;
-        }
-        // A thousand sessions that come up together are written once.
-        self.mark_at.get_or_insert_with(|| super::now() + MARK_DELAY);
-    }
-
-    async fn count_up(&mut self) {
-        let mut up = BTreeSet::new();
-        for shard in &self.shared.shards {
-            let peers = shard.snapshot().await;
-            up.extend(peers.iter().filter(|p| p.status.state == State::Established).map(|p| p.remote.ip()));
-        }
-        self.up = up;
-    }
-
-    fn mark(&mut self) {
-        self.mark_at = None;
-        if self.begins_later {
-            // What the former life wrote is still to be read.
-            return;
-        }
-        if self.context.restart_until.is_none_or(|until| until <= super::now()) {
-            self.former.clear();
-        }
-        // A second crash during a restart must not forget the peers that have not come back yet.
-        let peers = self.up.union(&self.former).copied().collect();
-        let written = self.marker.write(restart::uptime(), &peers);
-        if let Err(e) = &written
-            && !self.marker_failed
-        {
-            warn!(error = %e, "the restart state cannot be written: after a restart peers will drop our routes until we are back");
-        }
-        self.marker_failed = written.is_err();
-    }
-
     async fn stop(&mut self) {
         let graceful = self.plan.keeps_routes_on_stop();
         if graceful {
@@ -580,8 +538,6 @@ async fn until(deadline: Option<Instant>) {
 
 /// How often our own addresses are compared with what the RIB knows, and how old the restart state can be.
 const SCAN: Duration = Duration::from_secs(5);
-/// How long changes of sessions are collected before the restart state is written.
-const MARK_DELAY: Duration = Duration::from_millis(200);
 /// How long route selection waits after a restart of ours, at the most.
 const DEFERRAL: Duration = Duration::from_secs(30);
 

@@ -24,6 +24,7 @@ mod restart;
 mod rib_task;
 mod sessions;
 mod sink;
+mod up;
 pub mod watchdog;
 
 pub use control::{NetworkChange, Reload, ReloadOutcome};

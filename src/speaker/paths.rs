@@ -1,7 +1,8 @@
 //! The paths to neighbors, watched by BFD (RFC 5882): which are to be, and what follows when one fails.
 //!
 //! A session of BGP comes up by itself; what BFD says counts from then on. A neighbor that never speaks BFD costs nothing, one that ends
-//! it on purpose neither (RFC 5882 3.2).
+//! it on purpose neither (RFC 5882 3.2). BFD begins with the first session of BGP: a neighbor may only then know by which address it
+//! speaks, and make its session of BFD anew. For one that waits for BFD first, it begins soon without.
 
 use super::control::Control;
 use super::handle::Shared;
@@ -11,9 +12,10 @@ use crate::config::Plan;
 use crate::config::plan::{DynamicPlan, SessionPlan, Ttl};
 use crate::fib::Address;
 use crate::net::Command;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tracing::error;
 
@@ -21,17 +23,58 @@ use tracing::error;
 #[derive(Default)]
 pub struct Paths {
     told: BTreeMap<IpAddr, Settings>,
+    /// Neighbors with a profile that have no session of BGP yet, and since when.
+    waiting: BTreeMap<IpAddr, Instant>,
+    /// When to look again.
+    pub(super) due: Option<Instant>,
 }
 
 impl Control {
     /// Tells BFD which paths to watch, where that has changed.
     pub(super) async fn sync_bfd(&mut self) {
-        self.watch_paths(wanted(&self.plan, &self.up, &self.addresses)).await;
+        let wanted = self.wanted();
+        self.watch_paths(wanted).await;
+    }
+
+    /// A session of BGP has come up or gone. Thousands that do so together are looked at once.
+    pub(super) fn peer_changed(&mut self, remote: IpAddr) {
+        let session = self.plan.peers.get(&remote).map(|peer| &peer.session);
+        let session = session.or_else(|| of_range(&self.plan, remote).map(|range| &range.session));
+        if session.is_some_and(|session| session.bfd.is_some()) {
+            self.paths.due.get_or_insert_with(|| super::now() + TOGETHER);
+        }
+    }
+
+    /// A peer is back from a restart.
+    pub(super) async fn peer_restarted(&self, remote: IpAddr) {
+        if let Some(handle) = self.shared.bfd.load_full() {
+            handle.excuse(remote).await;
+        }
     }
 
     /// Ends all sessions of BFD on purpose.
     pub(super) async fn end_bfd(&mut self) {
         self.watch_paths(BTreeMap::new()).await;
+    }
+
+    /// Neighbors with a profile that are not switched off, once there was a session; those of ranges while there is one.
+    fn wanted(&mut self) -> BTreeMap<IpAddr, Settings> {
+        let (plan, now) = (&self.plan, super::now());
+        let dynamic = self.up.iter().filter(|address| !plan.peers.contains_key(address));
+        let dynamic = dynamic.filter_map(|address| Some((*address, &of_range(plan, *address)?.session)));
+        let named = plan.peers.iter().map(|(address, peer)| (*address, &peer.session));
+        let all = named.chain(dynamic).filter_map(|(address, s)| Some((address, settings(s, is_on_link(&self.addresses, address))?)));
+        let mut wanted: BTreeMap<IpAddr, Settings> = all.collect();
+        let Paths { told, waiting, due } = &mut self.paths;
+        waiting.retain(|address, _| wanted.contains_key(address));
+        wanted.retain(|address, _| {
+            // A peer of our former life may have watched the path all the time.
+            let begins = [&self.up, &self.former].iter().any(|peers| peers.contains(address)) || told.contains_key(address);
+            begins || *waiting.entry(*address).or_insert(now) + PATIENCE <= now
+        });
+        waiting.retain(|address, _| !wanted.contains_key(address));
+        *due = waiting.values().min().map(|since| *since + PATIENCE);
+        wanted
     }
 
     async fn watch_paths(&mut self, wanted: BTreeMap<IpAddr, Settings>) {
@@ -67,12 +110,8 @@ async fn follow(shared: Arc<Shared>, mut events: mpsc::Receiver<Event>) {
     }
 }
 
-/// Neighbors with a profile that are not switched off; those of ranges while their session is established.
-fn wanted(plan: &Plan, up: &BTreeSet<IpAddr>, own: &[Address]) -> BTreeMap<IpAddr, Settings> {
-    let of_range = |address: &IpAddr| plan.dynamic.values().find(|range: &&DynamicPlan| range.range.contains(address));
-    let dynamic = up.iter().filter(|address| !plan.peers.contains_key(address)).filter_map(|a| Some((*a, &of_range(a)?.session)));
-    let named = plan.peers.iter().map(|(address, peer)| (*address, &peer.session));
-    named.chain(dynamic).filter_map(|(address, session)| Some((address, settings(session, is_on_link(own, address))?))).collect()
+fn of_range(plan: &Plan, peer: IpAddr) -> Option<&DynamicPlan> {
+    plan.dynamic.values().find(|range| range.range.contains(&peer))
 }
 
 /// Whether no router lies between.
@@ -97,5 +136,9 @@ fn settings(session: &SessionPlan, is_on_link: bool) -> Option<Settings> {
     })
 }
 
+/// How long BFD waits for BGP.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a session that has come up waits for others that do.
+const TOGETHER: Duration = Duration::from_millis(10);
 /// Changes that may wait for a shard that is busy; each session has one at the most.
 const EVENTS: usize = 64;

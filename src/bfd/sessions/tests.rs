@@ -120,6 +120,38 @@ fn an_administrative_end_is_no_failure() {
 }
 
 #[test]
+fn a_peer_that_is_back_from_a_restart_is_no_stranger_and_its_former_end_no_failure() {
+    // Its new life speaks before the old one was missed.
+    let mut table = Table::up();
+    table.sessions.excuse(PEER);
+    assert_eq!(table.hear(PEER, &[(1, 0x40), (7, 99)]), Ok(()));
+    let (_, change, failure) = table.sessions.poll_news().unwrap();
+    assert_eq!((change.to, failure), (State::Down, None));
+    // The old one is missed first.
+    let mut table = Table::up();
+    table.sessions.excuse(PEER);
+    table.now += Duration::from_millis(150);
+    table.sessions.handle_timeout(table.now);
+    let (_, change, failure) = table.sessions.poll_news().unwrap();
+    assert_eq!((change.to, failure), (State::Down, None));
+    // It was not its BFD that restarted: what fails later has failed.
+    let mut table = Table::up();
+    let own = table.own(PEER).to_be_bytes();
+    table.sessions.excuse(PEER);
+    assert_eq!(table.hear_with(PEER, &[(1, 0xc0)], own), Ok(()));
+    assert_eq!(table.hear(PEER, &[(1, 0x40), (7, 99)]), Err(Discard::Stranger));
+    table.now += Duration::from_millis(150);
+    table.sessions.handle_timeout(table.now);
+    assert!(table.sessions.poll_news().is_some_and(|(_, _, failure)| failure.is_some()));
+    // With the C bit its forwarding is meant.
+    let mut table = Table::up();
+    let own = table.own(PEER).to_be_bytes();
+    assert_eq!(table.hear_with(PEER, &[(1, 0xc8)], own), Ok(()));
+    table.sessions.excuse(PEER);
+    assert_eq!(table.hear(PEER, &[(1, 0x40), (7, 99)]), Err(Discard::Stranger));
+}
+
+#[test]
 fn other_settings_touch_only_what_they_must() {
     let mut table = Table::up();
     let before = table.own(PEER);
