@@ -165,7 +165,7 @@ pub struct Journal {
     tail: AtomicU64,
     /// Raised when a chunk goes or is replaced.
     version: AtomicU64,
-    /// The tail when everything that the group has to say was first published; `u64::MAX` before.
+    /// The tail when everything that the group has to say was published, or became newer chunks; `u64::MAX` before.
     complete_at: AtomicU64,
     /// How often all chunks were freed of dead entries.
     cleans: AtomicU64,
@@ -181,11 +181,11 @@ struct ShardNeed {
 }
 
 impl Journal {
-    pub(super) fn new(shards: usize) -> Self {
+    pub(super) fn new(tail: u64, shards: usize) -> Self {
         let shard = |_| ShardNeed { need: AtomicU64::new(u64::MAX) };
         Self {
             chunks: Mutex::default(),
-            tail: AtomicU64::new(0),
+            tail: AtomicU64::new(tail),
             version: AtomicU64::new(0),
             complete_at: AtomicU64::new(u64::MAX),
             cleans: AtomicU64::new(0),
@@ -198,7 +198,7 @@ impl Journal {
         self.tail.load(Ordering::Acquire)
     }
 
-    /// The tail when the first full table of the group was published, `u64::MAX` before.
+    /// The tail when the full table of the group was published, or chunks of it became newer ones, last; `u64::MAX` before.
     pub fn complete_at(&self) -> u64 {
         self.complete_at.load(Ordering::Acquire)
     }
@@ -213,6 +213,13 @@ impl Journal {
 
     pub(super) fn set_complete(&self, at: u64) {
         self.complete_at.store(at, Ordering::Release);
+    }
+
+    /// Routes of a complete table are in the chunk of that number now.
+    pub(super) fn complete_after(&self, number: u64) {
+        let later = |at: u64| (at <= number).then_some(number + 1);
+        // What is not complete yet will be later anyway.
+        let _ = self.complete_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
     }
 
     pub(super) fn published_need(&self, shard: usize) -> u64 {

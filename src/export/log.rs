@@ -10,7 +10,7 @@ use super::key_list::KeyList;
 use super::members::Members;
 use super::pack::Packer;
 use super::route::{NOBODY, Route, RouteId, Routes};
-use super::slot::Slot;
+use super::slot::{SPAN, Slot};
 use crate::rib::{Arena, PeerId};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -25,6 +25,8 @@ const REBUILDS: usize = 64;
 const SMALL_CHUNKS: usize = 64;
 /// Newest chunks, which are not merged.
 const FRESH: usize = 16;
+/// Chunks that are so far behind the newest are encoded again, so that slots can do with a few bits of a number.
+const OLD: u64 = if cfg!(test) { 8 } else { SPAN / 2 };
 /// Tombstones that a journal may always have.
 const TOMBSTONES: u64 = 65_536;
 
@@ -74,8 +76,13 @@ pub(super) struct Log {
 
 impl Log {
     pub fn new(shards: usize) -> Self {
+        Self::starting_at(0, shards)
+    }
+
+    /// Whose first chunk has the number `tail`.
+    pub fn starting_at(tail: u64, shards: usize) -> Self {
         Self {
-            journal: Arc::new(Journal::new(shards)),
+            journal: Arc::new(Journal::new(tail, shards)),
             slots: Arena::new(),
             routes: Routes::new(),
             members: Members::new(shards),
@@ -128,7 +135,7 @@ impl Log {
         if old.is_tombstone() && self.breaks(Rule::TombstoneOwes) {
             return false;
         }
-        let unread = need <= old.chunk() && !self.breaks(Rule::Need);
+        let unread = need <= old.chunk(self.journal.tail()) && !self.breaks(Rule::Need);
         match self.routes.get(old.route_id()).exclusion(peer) {
             Some(place) => old.owes()[place] && unread,
             // He got the old route; only the tombstone's withdraw can have reached him since.
@@ -138,16 +145,19 @@ impl Log {
 
     /// Encodes what was staged as new chunks. False when there was nothing.
     pub fn publish(&mut self, packer: &mut Packer, nlri: NlriOf<'_>) -> bool {
-        let keys = std::mem::take(&mut self.staged);
-        let packed = self.pack(keys, usize::MAX, packer, nlri);
-        let new: Vec<Chunk> =
-            (self.journal.tail()..).zip(packed).map(|(number, builder)| self.install(builder, number, packer, nlri)).collect();
+        let new = self.encode_staged(packer, nlri);
         let published = !new.is_empty();
         let gone = std::mem::take(&mut self.gone);
         if published || !gone.is_empty() {
             self.journal.apply(&gone, Vec::new(), new);
         }
         published
+    }
+
+    fn encode_staged(&mut self, packer: &mut Packer, nlri: NlriOf<'_>) -> Vec<Chunk> {
+        let keys = std::mem::take(&mut self.staged);
+        let packed = self.pack(keys, usize::MAX, packer, nlri);
+        (self.journal.tail()..).zip(packed).map(|(number, builder)| self.install(builder, number, packer, nlri)).collect()
     }
 
     /// Encodes keys in their order on the wire; at most `max` chunks, the last of which takes all that is left.
@@ -209,7 +219,7 @@ impl Log {
         }
         self.count(old, -1);
         self.routes.release(old.route_id());
-        let number = old.chunk();
+        let number = old.chunk(self.journal.tail());
         let Some(meta) = self.metas.get_mut(&number) else { return };
         let before = meta.dead();
         meta.live -= 1;
@@ -272,17 +282,18 @@ impl Log {
         }
     }
 
+    /// The keys that are live in a chunk, which is taken out of the accounts.
+    fn take_keys(&mut self, number: u64) -> Vec<u32> {
+        let Some(meta) = self.forget(number) else { return Vec::new() };
+        let newest = self.journal.tail();
+        let is_live = |slot: Slot| !slot.is_vacant() && slot.chunk(newest) == number;
+        meta.keys.iter().filter(|key| is_live(self.slots[*key])).collect()
+    }
+
     /// Encodes what is live in a run of chunks as one chunk with the highest number. The others are `gone`.
     fn merge(&mut self, run: &[u64], packer: &mut Packer, nlri: NlriOf<'_>) -> Option<Chunk> {
         let top = *run.last()?;
-        let mut keys = Vec::new();
-        for number in run {
-            let Some(meta) = self.forget(*number) else { continue };
-            keys.extend(meta.keys.iter().filter(|key| {
-                let slot = self.slots[*key];
-                !slot.is_vacant() && slot.chunk() == *number
-            }));
-        }
+        let keys = run.iter().flat_map(|number| self.take_keys(*number)).collect();
         self.gone.extend(run.iter().filter(|number| **number != top));
         let builder = self.pack(keys, 1, packer, nlri).pop();
         match builder {
@@ -304,7 +315,7 @@ impl Log {
             let keys: Vec<u32> = self.metas.get(&number).map_or(Vec::new(), |meta| meta.keys.iter().collect());
             for key in keys {
                 let slot = self.slot(key);
-                if slot.is_tombstone() && slot.chunk() == number {
+                if slot.is_tombstone() && slot.chunk(self.journal.tail()) == number {
                     self.replace(key, Slot::VACANT);
                     freed.push(key);
                 }
@@ -337,6 +348,26 @@ impl Log {
         if self.metas.len() > 2 * ideal + SMALL_CHUNKS {
             self.merge_small(packer, nlri);
         }
+        self.renew(packer, nlri);
+    }
+
+    /// Moves what is live in the oldest chunks to new ones before their numbers fall out of [`SPAN`]. Members read it again, which
+    /// changes nothing for them, and whoever has not come to it yet is told of an end only after it.
+    pub fn renew(&mut self, packer: &mut Packer, nlri: NlriOf<'_>) {
+        let tail = self.journal.tail();
+        let old: Vec<u64> = self.metas.keys().copied().take_while(|number| number + OLD < tail).take(REBUILDS).collect();
+        if old.is_empty() {
+            return;
+        }
+        for number in &old {
+            let keys = self.take_keys(*number);
+            self.staged.extend(keys);
+        }
+        let new = self.encode_staged(packer, nlri);
+        if let Some(last) = new.last() {
+            self.journal.complete_after(last.number);
+        }
+        self.journal.apply(&old, Vec::new(), new);
     }
 
     /// Merges neighbors that fit into one chunk. The newest ones are left alone: their readers are about to pass them.
@@ -360,6 +391,10 @@ impl Log {
     /// Makes one chunk, with the highest number, of each run of chunks.
     pub fn merge_all(&mut self, runs: &[Vec<u64>], packer: &mut Packer, nlri: NlriOf<'_>) {
         let replaced = runs.iter().filter_map(|run| self.merge(run, packer, nlri)).collect();
+        // What was below the end of somebody's table may be above it now.
+        if let Some(top) = runs.iter().filter(|run| run.len() > 1).filter_map(|run| run.last()).max() {
+            self.journal.complete_after(*top);
+        }
         let gone = std::mem::take(&mut self.gone);
         self.journal.apply(&gone, replaced, Vec::new());
     }
@@ -392,7 +427,7 @@ impl Log {
     /// Whether `peer` has read for certain what a key says.
     pub fn has_read(&self, key: u32, peer: PeerId) -> bool {
         let slot = self.slot(key);
-        slot.advertises() && self.members.need(peer, &self.journal).is_some_and(|need| need > slot.chunk())
+        slot.advertises() && self.members.need(peer, &self.journal).is_some_and(|need| need > slot.chunk(self.journal.tail()))
     }
 
     /// Whether any route is kept from `peer`.
