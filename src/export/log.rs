@@ -4,7 +4,7 @@
 //! owed a withdraw while it may hold an older route of the key; a tombstone stays until everybody has read it; before somebody
 //! reads from the start, chunks are freed of dead entries, since he skips the withdraws.
 
-use super::chunk::{Builder, CHUNK, Entry, Meta, NlriOf};
+use super::chunk::{Builder, CHUNK, Entry, Finished, Meta, NlriOf};
 use super::journal::{Chunk, Journal};
 use super::key_list::KeyList;
 use super::members::Members;
@@ -156,41 +156,56 @@ impl Log {
 
     fn encode_staged(&mut self, packer: &mut Packer, nlri: NlriOf<'_>) -> Vec<Chunk> {
         let keys = std::mem::take(&mut self.staged);
-        let packed = self.pack(keys, usize::MAX, packer, nlri);
+        let packed = self.pack(keys, packer, nlri);
         (self.journal.tail()..).zip(packed).map(|(number, builder)| self.install(builder, number, packer, nlri)).collect()
     }
 
-    /// Encodes keys in their order on the wire; at most `max` chunks, the last of which takes all that is left.
-    fn pack(&self, keys: Vec<u32>, max: usize, packer: &mut Packer, nlri: NlriOf<'_>) -> Vec<Builder> {
-        let mut entries: Vec<Entry> = keys.into_iter().filter_map(|key| Entry::new(key, self.slot(key))).collect();
-        entries.sort_unstable();
-        entries.dedup();
+    /// Encodes keys in their order on the wire.
+    fn pack(&self, keys: Vec<u32>, packer: &mut Packer, nlri: NlriOf<'_>) -> Vec<Builder> {
         let mut done = Vec::new();
         let mut current = Builder::default();
-        for bucket in entries.chunk_by(Entry::shares_messages) {
-            let Some(first) = bucket.first() else { continue };
-            let route = self.routes.get(first.route);
-            let owes = if self.breaks(Rule::OnlyWithdraw) && !first.is_tombstone() { [false; 2] } else { first.owes };
-            packer.begin(route);
-            let mut rest = bucket;
-            while !rest.is_empty() {
-                let taken = current.add(packer, rest, nlri, route.but, owes);
-                if taken.overfull && done.len() + 1 < max {
-                    let next = current.split_last();
-                    done.push(std::mem::replace(&mut current, next));
-                }
-                rest = &rest[taken.entries..];
-            }
-        }
+        self.add(&mut current, &self.entries(keys), packer, nlri, Some(&mut done));
         if !current.is_empty() {
             done.push(current);
         }
         done
     }
 
+    fn entries(&self, keys: Vec<u32>) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = keys.into_iter().filter_map(|key| Entry::new(key, self.slot(key))).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        entries
+    }
+
+    /// Encodes entries. `full` takes what there is whenever another message would make the chunk too long; without it, all go into one.
+    fn add(&self, builder: &mut Builder, entries: &[Entry], packer: &mut Packer, nlri: NlriOf<'_>, mut full: Option<&mut Vec<Builder>>) {
+        for bucket in entries.chunk_by(Entry::shares_messages) {
+            let Some(first) = bucket.first() else { continue };
+            let route = self.routes.get(first.route);
+            packer.begin(route);
+            let mut rest = bucket;
+            while !rest.is_empty() {
+                let taken = builder.add(packer, rest, nlri, route.but, self.debts(*first));
+                if taken.overfull
+                    && let Some(full) = &mut full
+                {
+                    let next = builder.split_last();
+                    full.push(std::mem::replace(builder, next));
+                }
+                rest = &rest[taken.entries..];
+            }
+        }
+    }
+
+    /// Whom the chunk owes a withdraw for an entry.
+    fn debts(&self, entry: Entry) -> [bool; 2] {
+        if self.breaks(Rule::OnlyWithdraw) && !entry.is_tombstone() { [false; 2] } else { entry.owes }
+    }
+
     /// Finishes a chunk and makes it the one in which its keys are live.
     fn install(&mut self, builder: Builder, number: u64, packer: &mut Packer, nlri: NlriOf<'_>) -> Chunk {
-        let (chunk, keys) = builder.finish(number, packer, nlri);
+        let Finished { chunk, keys, encoded } = builder.finish(number, packer, nlri);
         let mut tombstones = 0;
         for key in &keys {
             let slot = &mut self.slots[*key];
@@ -202,8 +217,8 @@ impl Log {
             self.with_tombstones.insert(number);
         }
         self.bytes += u64::from(meta.len);
-        self.encoded += u64::from(meta.len);
-        self.messages += chunk.messages.len() as u64;
+        self.messages += encoded.0 as u64;
+        self.encoded += encoded.1 as u64;
         self.metas.insert(number, meta);
         chunk
     }
@@ -274,7 +289,7 @@ impl Log {
         self.journal.set_cleaned();
     }
 
-    /// Encodes chunks again without their dead entries.
+    /// Frees chunks of their dead entries.
     fn rebuild(&mut self, numbers: &[u64], packer: &mut Packer, nlri: NlriOf<'_>) {
         if !numbers.is_empty() {
             let runs: Vec<Vec<u64>> = numbers.iter().map(|number| vec![*number]).collect();
@@ -290,17 +305,61 @@ impl Log {
         meta.keys.iter().filter(|key| is_live(self.slots[*key])).collect()
     }
 
-    /// Encodes what is live in a run of chunks as one chunk with the highest number. The others are `gone`.
+    /// Makes one chunk with the highest number of a run of chunks, of what is live in them. The others are `gone`.
     fn merge(&mut self, run: &[u64], packer: &mut Packer, nlri: NlriOf<'_>) -> Option<Chunk> {
         let top = *run.last()?;
-        let keys = run.iter().flat_map(|number| self.take_keys(*number)).collect();
-        self.gone.extend(run.iter().filter(|number| **number != top));
-        let builder = self.pack(keys, 1, packer, nlri).pop();
-        match builder {
-            Some(builder) => Some(self.install(builder, top, packer, nlri)),
-            None => {
-                self.gone.push(top);
-                None
+        let mut builder = Builder::default();
+        if run.len() == 1 {
+            self.refit(top, &mut builder, packer, nlri);
+        } else {
+            let keys = run.iter().flat_map(|number| self.take_keys(*number)).collect();
+            self.add(&mut builder, &self.entries(keys), packer, nlri, None);
+        }
+        self.gone.extend(run.iter().filter(|number| **number != top || builder.is_empty()));
+        (!builder.is_empty()).then(|| self.install(builder, top, packer, nlri))
+    }
+
+    /// Takes over what is live in a chunk: messages of which nothing is dead as they are, the rest encoded anew.
+    fn refit(&mut self, number: u64, builder: &mut Builder, packer: &mut Packer, nlri: NlriOf<'_>) {
+        let (Some(chunk), Some(meta)) = (self.journal.chunk(number), self.forget(number)) else { return };
+        let newest = self.journal.tail();
+        let is_live = |key: &u32| {
+            let slot = self.slots[*key];
+            !slot.is_vacant() && slot.chunk(newest) == number
+        };
+        let keys: Vec<u32> = meta.keys.iter().collect();
+        let mut rest = keys.as_slice();
+        let (mut whole, mut loose) = (Vec::new(), Vec::new());
+        for frame in chunk.frames() {
+            let (own, others) = rest.split_at(frame.count);
+            rest = others;
+            if own.iter().all(is_live) {
+                whole.push((frame, own));
+            } else {
+                loose.extend(own.iter().copied().filter(is_live));
+            }
+        }
+        let loose = self.entries(loose);
+        let (withdraws, updates) = loose.split_at(loose.partition_point(Entry::is_tombstone));
+        let first_update = whole.partition_point(|(frame, _)| !frame.is_update);
+        for (frames, entries) in [(&whole[..first_update], withdraws), (&whole[first_update..], updates)] {
+            for (frame, keys) in frames {
+                builder.copy(frame, keys);
+                if frame.is_update {
+                    self.owe(builder, keys, frame.bytes.len());
+                }
+            }
+            self.add(builder, entries, packer, nlri, None);
+        }
+    }
+
+    /// Adds the debts of an update of `len` octets with these keys.
+    fn owe(&self, builder: &mut Builder, keys: &[u32], len: usize) {
+        let Some(first) = keys.first().and_then(|key| Entry::new(*key, self.slot(*key))) else { return };
+        let but = self.routes.get(first.route).but;
+        for (peer, owed) in but.into_iter().zip(self.debts(first)) {
+            if owed {
+                builder.owe(peer, keys.iter().copied(), len);
             }
         }
     }
