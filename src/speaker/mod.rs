@@ -92,11 +92,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
     let (rib_commands, for_rib) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);
     let ids = PeerIds::default();
-    let links = Links { to_rib, events: events.clone(), ids: ids.clone() };
-    let shards: io::Result<Vec<_>> = (0..shards.unwrap_or_else(shard_count)).map(|i| ShardHandle::start(i, links.clone())).collect();
-    let shards = shards.map_err(StartError::Thread)?;
-    // The shards hold the only senders, so that their end is seen.
-    drop(links);
+    let shards = run_shards(shards, Links { to_rib, events: events.clone(), ids: ids.clone() })?;
     let kernel = kernel::start(&plan.fib, &rib_commands).unwrap_or_else(|e| {
         error!(error = %e, "kernel routes are off: netlink cannot be opened");
         None
@@ -149,6 +145,12 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
     tokio::spawn(control.run(inbox));
     tokio::spawn(mounted::follow(Handle(Arc::clone(&shared))));
     Ok(Handle(shared))
+}
+
+/// The shards hold the only links, so that their end is seen.
+fn run_shards(count: Option<usize>, links: Links) -> Result<Vec<ShardHandle>, StartError> {
+    let shards = (0..count.unwrap_or_else(shard_count)).map(|i| ShardHandle::start(i, links.clone()));
+    shards.collect::<io::Result<_>>().map_err(StartError::Thread)
 }
 
 /// The RIB has a thread of its own, so that a long turn delays no session; another watches it and the shards.
