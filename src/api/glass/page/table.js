@@ -74,6 +74,7 @@ export class Grid {
   }
 
   draw() {
+    const active = document.activeElement?.closest?.("tr[data-id]")?.dataset.id;
     const [from, to] = this.range();
     const kept = new Map();
     const lines = [];
@@ -86,12 +87,12 @@ export class Grid {
       kept.set(id, line);
       lines.push(line.element);
     }
-    const active = document.activeElement?.closest?.("tr[data-id]")?.dataset.id;
     this.lines = kept;
     this.space(this.above, from);
     this.space(this.below, this.view.length - to);
     this.place([...(from > 0 ? [this.above] : []), ...lines, ...(to < this.view.length ? [this.below] : [])]);
-    if (active !== undefined && kept.has(active)) kept.get(active).element.querySelector("a")?.focus({ preventScroll: true });
+    const link = active !== undefined && kept.get(active)?.element.querySelector("a");
+    if (link && link !== document.activeElement) link.focus({ preventScroll: true });
     this.stop();
     if (lines[0]?.offsetHeight) this.height = lines[0].offsetHeight;
   }
@@ -119,15 +120,20 @@ export class Grid {
       const content = [column.cell(row)].flat().filter((part) => part !== null && part !== undefined);
       return h(at === 0 ? "th" : "td", { scope: at === 0 ? "row" : null, class: `${column.number ? "number " : ""}${column.class ?? ""}` }, content);
     };
-    const fresh = line.row === null;
-    line.row = row;
-    line.element.replaceChildren(...this.columns.map(cell));
-    line.element.className = row.health ?? "";
-    if (!fresh) {
-      line.element.classList.remove("changed");
-      void line.element.offsetWidth;
-      line.element.classList.add("changed");
+    const cells = this.columns.map(cell);
+    const texts = cells.map((now) => now.outerHTML);
+    if (line.row === null) {
+      line.element.append(...cells);
+      line.element.className = row.health ?? "";
+    } else {
+      // Only what differs: the focus, and a reader of the screen, may be at the rest.
+      cells.forEach((now, at) => texts[at] !== line.texts[at] && line.element.children[at].replaceWith(now));
+      // Two names for one animation, so that it begins again.
+      line.turn = line.turn ? 0 : 1;
+      line.element.className = `${row.health ?? ""} changed-${line.turn}`;
     }
+    line.row = row;
+    line.texts = texts;
   }
 
   // Time goes on where nothing else changes.
