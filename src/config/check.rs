@@ -11,11 +11,7 @@ mod vips;
 
 use super::complaint::{Complaint, Path, did_you_mean};
 use super::file::{self, File, Session};
-<<<<<<< HEAD
-use super::plan::{ApiPlan, DrainPlan, GlassPlan, LogPlan, MetricsPlan, Plan, PolicyPlan, RouterPlan, SecretSource};
-=======
-use super::plan::{ApiPlan, BfdProfile, DrainPlan, LogPlan, MetricsPlan, Plan, PolicyPlan, RouterPlan, SecretSource};
->>>>>>> main
+use super::plan::{ApiPlan, BfdProfile, DrainPlan, GlassPlan, LogPlan, MetricsPlan, Plan, PolicyPlan, RouterPlan, SecretSource};
 use crate::wire::attr::Tags;
 use crate::wire::{Asn, ClusterId, RouterId};
 use std::collections::{BTreeMap, BTreeSet};

@@ -69,7 +69,7 @@ function sent(route) {
   const columns = [{ title: "Neighbor" }, { title: "Address", class: "mono" }, { title: "Sent" }, { title: "Reason" }];
   const row = (p) => [h("a", { href: to(p.peer) }, p.name ?? p.peer), p.peer, [glyph(p.advertised ? "good" : "off"), p.advertised ? " yes" : " no"], h("span", { title: p.reason }, reason(p.reason))];
   const all = table("Neighbors and whether they were told", columns, order.slice(0, 500).map(row));
-  return [h("p.hint", null, `${yes} of ${order.length} established neighbors have it.`), order.length > 12 ? h("details", null, h("summary", null, "Show them"), all) : all];
+  return [h("p.hint", null, `${yes} of ${order.length} established neighbors have it.`), order.length > 24 ? h("details", null, h("summary", null, "Show them"), all) : all];
 }
 
 export const hops = (entry) => (entry.blackhole ? "blackhole" : entry.hops.map((hop) => [hop.via ? `via ${hop.via}` : "", hop.device ? `dev ${hop.device}` : "", entry.hops.length > 1 ? `weight ${hop.weight}` : ""].filter(Boolean).join(" ")).join(", "));
