@@ -42,7 +42,7 @@ pub(super) struct Row {
     stale: u64,
     established: u64,
     flaps: u64,
-    /// Why it is not up.
+    /// Why it is not up, or not as it should be.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -72,7 +72,7 @@ impl Row {
             stale: total(|f| f.stale),
             established: neighbor.established_count,
             flaps: neighbor.dropped_count,
-            error: neighbor.why_down(),
+            error: neighbor.why_down().or_else(|| Some(neighbor.concerns().join(", ")).filter(|text| !text.is_empty())),
         }
     }
 

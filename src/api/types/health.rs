@@ -20,20 +20,30 @@ pub enum Health {
 
 impl Neighbor {
     pub fn health(&self) -> Health {
-        let near = |family: &FamilyStatus| {
-            let limit = family.limit.as_ref();
-            limit.is_some_and(|limit| limit.hit || family.received.saturating_mul(10) >= limit.max.saturating_mul(9))
-        };
-        let restarting = |family: &FamilyStatus| family.stale > 0 || !matches!(family.gr, GrState::None | GrState::Ready);
-        let bfd_down = self.bfd.as_ref().is_some_and(|bfd| bfd.state != BfdState::Up);
         match (self.is_established(), self.admin) {
             (false, Admin::Up) => Health::Bad,
             (false, Admin::Down) => Health::Off,
-            (true, _) if self.drain || bfd_down || self.families.iter().any(|family| near(family) || restarting(family)) => {
-                Health::Degraded
-            }
-            (true, _) => Health::Good,
+            (true, _) if self.concerns().is_empty() => Health::Good,
+            (true, _) => Health::Degraded,
         }
+    }
+
+    /// What is not as it should be while the session is up.
+    pub fn concerns(&self) -> Vec<&'static str> {
+        let any = |what: fn(&FamilyStatus) -> bool| self.families.iter().any(what);
+        let hit = |family: &FamilyStatus| family.limit.as_ref().is_some_and(|limit| limit.hit);
+        let near = |family: &FamilyStatus| {
+            family.limit.as_ref().is_some_and(|limit| !limit.hit && family.received.saturating_mul(10) >= limit.max.saturating_mul(9))
+        };
+        let restarting = |family: &FamilyStatus| family.stale > 0 || !matches!(family.gr, GrState::None | GrState::Ready);
+        let concerns = [
+            (any(hit), "the prefix limit is reached"),
+            (any(near), "the prefix limit is near"),
+            (any(restarting), "routes are stale"),
+            (self.bfd.as_ref().is_some_and(|bfd| bfd.state != BfdState::Up), "BFD is down"),
+            (self.drain, "we drain"),
+        ];
+        concerns.into_iter().filter(|(holds, _)| *holds).map(|(_, words)| words).collect()
     }
 
     /// The newest reason why the neighbor is not up; nothing while it is.

@@ -59,6 +59,7 @@ function page(n) {
   const row = live.state.rows.get(n.address ?? n.interface ?? n.name) ?? { ...n, health: n.state === "established" ? "good" : n.admin === "down" ? "off" : "bad" };
   return [
     h("div.headline", null, sign(row), h("span.for", null, n.upForSeconds !== undefined ? `for ${duration(n.upForSeconds)}` : `down for ${duration(n.downForSeconds)}`), h("span.what", null, `${TYPES[n.type] ?? n.type} · AS ${n.remoteAsn ?? "not known yet"}`), n.description ? h("span.what", null, n.description) : null),
+    row.health === "degraded" && row.error ? h("div.notice.degraded", null, h("p", null, glyph("degraded"), " ", h("strong", null, row.error))) : null,
     trouble(n),
     section("Prefixes", families(n)),
     h("div.columns", null, section("Session", session(n)), section("Timers", timers(n)), section("Messages", messages(n))),

@@ -27,7 +27,7 @@ const COLUMNS = [
 // The state in words, with a sign; what is wrong with a session that is up is said too.
 export function sign(row) {
   const word = row.admin === "down" && row.state !== "established" ? "Admin down" : (STATES[row.state] ?? row.state);
-  return h("span.state", null, glyph(row.health), word, row.health === "degraded" ? h("span.why", null, " · degraded") : null);
+  return h("span.state", null, glyph(row.health), word, row.health === "degraded" ? h("span.quiet", null, ", degraded") : null);
 }
 
 // Whether a row has every word of the filter: at the beginning of one of its words, longer ones anywhere. So `rack 7` is not found in

@@ -32,16 +32,16 @@ function services_(items) {
   if (!items.length) return empty("No address is announced from here.", "Services of type LoadBalancer need the role `vip`; addresses without Kubernetes are written under `vips.services`.");
   const order = { bad: 0, degraded: 1, good: 2 };
   items.sort((a, b) => order[verdict(a)] - order[verdict(b)] || (label(a) < label(b) ? -1 : 1));
-  const columns = [{ title: "Service" }, { title: "Addresses", class: "mono" }, { title: "Pool" }, { title: "Nodes", class: "p2" }, { title: "Announced to" }, { title: "State" }];
+  const columns = [{ title: "Service" }, { title: "State" }, { title: "Addresses", class: "mono" }, { title: "Announced to" }, { title: "Pool", class: "p2" }, { title: "Nodes", class: "p2" }];
   const row = (service) => {
     const health = verdict(service);
     return [
       h("a", { href: `#/services/${encodeURIComponent(label(service))}` }, label(service)),
+      h("span.state", { title: service.remedy ?? null }, glyph(health), reason(service.reason)),
       service.addresses.map((address) => h("a.block", { href: `#/lookup/${address}` }, address)),
+      [h("b.tally", null, `${number(service.told)}/${number(service.wanted)}`), " ", peers(service)],
       service.pool ?? "–",
       service.nodes.join(" ") || "–",
-      [h("b.tally", null, `${number(service.told)}/${number(service.wanted)}`), " ", peers(service)],
-      h("span.state", { title: service.remedy ?? null }, glyph(health), reason(service.reason)),
     ];
   };
   return table("Services and where their addresses are announced", columns, items.map(row));
