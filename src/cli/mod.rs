@@ -9,6 +9,7 @@
 pub mod args;
 mod change;
 mod detail;
+mod diff;
 mod failure;
 mod neighbor;
 mod offline;
@@ -85,6 +86,10 @@ async fn dispatch(cli: &Cli, offline: Offline, out: &mut (dyn Write + Send)) -> 
         Command::CheckConfig { file } => {
             let report = (offline.check)(file, context.printer.style.color).map_err(Failure::Config)?;
             Ok(writeln!(context.printer.out, "{report}")?)
+        }
+        Command::Diff { config, with_kernel } => {
+            let preview = (offline.preview)(config, *with_kernel).await.map_err(Failure::from)?;
+            context.printer.document(&preview.into())
         }
         Command::Import(import) => offline::import(offline, import, &mut context.printer),
         Command::Completion { shell } => {

@@ -266,7 +266,7 @@ async fn connect(plan: &KubernetesPlan) -> Result<(Connection, Translator, Watch
 }
 
 /// Where Secrets and namespaced objects are.
-fn namespace<'a>(plan: &'a KubernetesPlan, connection: &'a Connection) -> &'a str {
+pub(super) fn namespace<'a>(plan: &'a KubernetesPlan, connection: &'a Connection) -> &'a str {
     plan.namespace.as_deref().unwrap_or_else(|| connection.namespace())
 }
 
@@ -275,7 +275,7 @@ fn has_sessions(plan: &KubernetesPlan) -> bool {
     plan.roles.iter().any(|role| *role != Role::Allocator)
 }
 
-fn say(hold: Hold, plan: &KubernetesPlan) -> String {
+pub(super) fn say(hold: Hold, plan: &KubernetesPlan) -> String {
     match hold {
         Hold::DatastoreNotReady => "ClusterInformation says that Calico's datastore is not ready".to_owned(),
         Hold::NodeUnknown => format!("there is no Node {}; is kubernetes.nodeName right?", plan.node_name),

@@ -14,7 +14,9 @@ use crate::kube::objects::{Key, Node};
 use crate::kube::selection::{Role, Scope, Selection, Selections};
 use crate::kube::store::Store;
 use crate::kube::write::{About, News};
-use crate::speaker::Inputs;
+use crate::speaker::{Expected, Inputs};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -101,6 +103,19 @@ impl Translator {
         next.is_some()
     }
 
+    /// Has the blocks of all nodes listed, for [`Self::expected`].
+    pub fn look_at_all_blocks(&mut self) {
+        self.affinities = Affinities::All;
+    }
+
+    /// What other nodes will announce, as far as it was listed.
+    ///
+    /// # Errors
+    /// There is nothing to act on.
+    pub fn expected(&self, store: &Store) -> Result<BTreeMap<IpNet, Expected>, Hold> {
+        if self.calico_roles().node { calico::expected(&Objects::of(store), &self.local()) } else { Ok(BTreeMap::new()) }
+    }
+
     /// What follows from the objects as they are.
     ///
     /// # Errors
@@ -161,14 +176,17 @@ impl Translator {
     }
 
     fn calico(&self, store: &Store) -> Result<calico::Output, Hold> {
-        let local = Local {
+        calico::translate(&Objects::of(store), &self.local())
+    }
+
+    fn local(&self) -> Local {
+        Local {
             node: self.plan.node_name.clone(),
             roles: self.calico_roles(),
             secret_namespace: self.calico_namespace().to_owned(),
             router_id: self.environment.router_id,
             ..Local::default()
-        };
-        calico::translate(&Objects::of(store), &local)
+        }
     }
 
     /// Where the Secrets are that Calico's objects name.

@@ -4,8 +4,8 @@ use super::bird::{Bird, Era, Node};
 use super::{affinity, kernel, node, pool, speaker, version, wait_kernel};
 use crate::cluster::Cluster;
 use crate::lab::{Host, Lab, PATIENCE, Process, eventually, v4};
-use crate::us::Kubgpd;
-use serde_json::Value;
+use crate::us::{Kubgpd, preview};
+use serde_json::{Value, json};
 
 #[test]
 fn taking_over_and_giving_back_deletes_no_route_before_3_32() {
@@ -27,7 +27,7 @@ fn there_and_back(era: Era) {
     api.put(version(era.version()));
     api.put(pool("pods", "10.244.0.0/16", Value::Null));
     for number in NODES {
-        api.put(node(number, serde_json::json!({"projectcalico.org/IPv6Address": ""})));
+        api.put(node(number, json!({"projectcalico.org/IPv6Address": ""})));
         api.put(affinity(number, &block(number), "confirmed"));
     }
     let hosts = NODES.map(|number| lab.host(number));
@@ -41,6 +41,7 @@ fn there_and_back(era: Era) {
     }
     let watches: Vec<Watch> = hosts.iter().map(Watch::start).collect();
 
+    foresees(era, &mut api, &hosts[1]);
     let mut second = take_over(era, &api, second);
     assert!(first.is_up(2) && third.is_up(2));
     let mut first = take_over(era, &api, first);
@@ -54,6 +55,33 @@ fn there_and_back(era: Era) {
         holds(host, "bird", era);
     }
     watches.into_iter().for_each(Watch::end);
+}
+
+/// Beside a BIRD that works, and without a trace: what would become of its routes.
+fn foresees(era: Era, api: &mut Cluster, host: &Host) {
+    // A block that its node has yet to announce, and a route of a former life of ours.
+    api.put(affinity(3, "10.244.33.0/26", "confirmed"));
+    host.run("ip route add blackhole 172.20.0.0/24 proto 179");
+    let before = (kernel(host, "bird"), kernel(host, "179"));
+    let found = preview(host, &api.section(host, &format!("n{}", host.number), "node"));
+    assert_eq!((kernel(host, "bird"), kernel(host, "179")), before);
+    api.delete("crd.projectcalico.org/v1/BlockAffinity", "n3-10-244-33-0-26");
+    host.run("ip route del blackhole 172.20.0.0/24 proto 179");
+    let list = |key: &str| found[key].as_array().unwrap().clone();
+    let sessions: Vec<_> = list("sessions").iter().map(|s| (s["name"].clone(), s["passive"].clone())).collect();
+    assert_eq!(sessions, [(json!("Mesh_10_0_0_1"), json!(false)), (json!("Mesh_10_0_0_3"), json!(true))]);
+    let metric = if era == Era::Plain { 0 } else { 1024 };
+    let via = |number: u8| json!([{"via": v4(number), "device": "lan", "onlink": false, "weight": 1}]);
+    let learned = |number: u8, protocol: u8| json!({"shape": "unicast", "hops": via(number), "metric": metric, "protocol": protocol});
+    let blackhole = |protocol: u8| json!({"shape": "blackhole", "metric": 0, "protocol": protocol});
+    let routes = [
+        json!({"prefix": "10.244.1.0/26", "fate": "adopt", "now": learned(1, 12), "then": learned(1, 179)}),
+        json!({"prefix": "10.244.2.0/26", "fate": "adopt", "now": blackhole(12), "then": blackhole(179)}),
+        json!({"prefix": "10.244.3.0/26", "fate": "adopt", "now": learned(3, 12), "then": learned(3, 179)}),
+        json!({"prefix": "10.244.33.0/26", "fate": "add", "then": learned(3, 179)}),
+        json!({"prefix": "172.20.0.0/24", "fate": "remove", "now": blackhole(179)}),
+    ];
+    assert_eq!(list("routes"), routes);
 }
 
 fn take_over(era: Era, api: &Cluster, bird: Bird) -> Kubgpd {

@@ -21,6 +21,7 @@ mod logs;
 mod neighbors;
 mod networks;
 mod policies;
+pub mod preview;
 mod reasons;
 mod route;
 mod rows;

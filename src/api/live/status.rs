@@ -9,7 +9,7 @@ use crate::api::types::{Check, Config, ConfigView, FamilyMemory, Memory, Neighbo
 use crate::config::file::{Install, KubernetesRole};
 use crate::config::{Diagnostics, Plan};
 use crate::metrics::Process;
-use crate::operator::{Report, Severity};
+use crate::operator::Report;
 use crate::session::State;
 use crate::speaker::RibState;
 use crate::wire::Family;
@@ -128,14 +128,7 @@ pub(super) fn config(daemon: &Daemon, view: ConfigView) -> Result<Config, Proble
 
 /// What there is to say about objects of the cluster, as comments.
 fn remarks(daemon: &Daemon) -> String {
-    let line = |Report { severity, object, field, message }: &Report| {
-        let word = match severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        let text = format!("{word}: {object}: {field}: {message}").replace('\n', " ");
-        format!("# {text}\n")
-    };
+    let line = |report: &Report| format!("# {}\n", report.to_string().replace('\n', " "));
     daemon.cluster().state().remarks().into_iter().map(line).collect()
 }
 

@@ -13,6 +13,7 @@
 
 pub mod announce;
 mod digest;
+mod expected;
 pub mod filters;
 pub mod kernel;
 pub mod node;
@@ -27,6 +28,7 @@ mod tests;
 mod watches;
 
 pub use digest::affinity_selector;
+pub use expected::expected;
 pub use report::{Report, Severity};
 pub use sessions::{Session, SessionKind};
 pub use settings::{Local, Roles, RouterIdRule};
