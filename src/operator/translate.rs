@@ -17,7 +17,7 @@ use crate::kube::write::{About, News};
 use crate::speaker::{Expected, Inputs};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// What follows from the objects.
@@ -75,6 +75,15 @@ impl Translator {
         }
     }
 
+    /// Where Calico's objects want us to listen, in place of BIRD.
+    pub fn listeners(&self, inputs: &Inputs) -> Vec<SocketAddr> {
+        if !self.is_calico() || self.said.says_listeners {
+            return Vec::new();
+        }
+        let entries = inputs.fragments.iter().flat_map(|fragment| fragment.file.listen.iter().flatten());
+        entries.filter_map(|listen| Some(SocketAddr::new(listen.address?, listen.port?))).collect()
+    }
+
     /// What has to be watched.
     pub fn selections(&self) -> Selections {
         let scope = Scope {
@@ -94,6 +103,11 @@ impl Translator {
         calico.into_iter().chain(metallb).for_each(|selection| selections.add(selection));
         self.environment.hidden_group.iter().for_each(|group| selections.hide_group(group));
         selections
+    }
+
+    /// Whether Calico's objects are on their way to another API group.
+    pub fn is_migrating(&self, store: &Store) -> bool {
+        self.is_calico() && calico::is_migrating(store)
     }
 
     /// Whether, after everything was listed, something else has to be watched than [`Self::selections`] said before.

@@ -66,7 +66,7 @@ fn configuration(more: Value) -> Value {
 
 fn bird(host: &Host, blocks: &[&str]) -> Bird {
     let blocks = blocks.iter().map(|block| (*block).to_owned()).collect();
-    Bird::start(host, &Node { era: Era::Plain, blocks, pool: "10.240.0.0/12".to_owned(), mesh: vec![1, 2, 5, 6] })
+    Bird::start(host, &Node { era: Era::Plain, blocks, pool: "10.240.0.0/12".to_owned(), mesh: vec![1, 2, 5, 6], ..Node::default() })
 }
 
 #[test]

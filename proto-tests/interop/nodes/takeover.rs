@@ -23,6 +23,34 @@ fn there_and_back(era: Era) {
         return;
     }
     let lab = Lab::new();
+    let (mut api, hosts) = cluster(&lab, era);
+    let [first, second, third] = [0, 1, 2].map(|i| bird(era, &hosts[i]));
+    for host in &hosts {
+        holds(host, "bird", era);
+    }
+    let watches: Vec<Watch> = hosts.iter().map(Watch::start).collect();
+
+    foresees(era, &mut api, &hosts[1]);
+    let mut second = take_over(era, &api, second);
+    assert!(first.is_up(2) && third.is_up(2));
+    if era == Era::Plain {
+        restarts(&mut second, &hosts[1]);
+    }
+    let mut first = take_over(era, &api, first);
+    second.stop();
+    let second = give_back(era, &hosts[1]);
+    eventually(PATIENCE, "BIRD has its sessions", || second.is_up(1) && second.is_up(3));
+    first.stop();
+    let first = give_back(era, &hosts[0]);
+    eventually(PATIENCE, "BIRD has its sessions", || first.is_up(2) && first.is_up(3));
+    for host in &hosts {
+        holds(host, "bird", era);
+    }
+    watches.into_iter().for_each(Watch::end);
+}
+
+/// Three nodes with a block and a pod each.
+pub fn cluster(lab: &Lab, era: Era) -> (Cluster, [Host; 3]) {
     let mut api = Cluster::start(&lab.host(100));
     api.put(version(era.version()));
     api.put(pool("pods", "10.244.0.0/16", Value::Null));
@@ -35,26 +63,29 @@ fn there_and_back(era: Era) {
         // Stands in for a pod; without tunnels packets have the node's own address as their source anyway.
         host.address("lo", &format!("{}/32", pod(host.number)));
     }
-    let [first, second, third] = [0, 1, 2].map(|i| bird(era, &hosts[i]));
-    for host in &hosts {
-        holds(host, "bird", era);
-    }
-    let watches: Vec<Watch> = hosts.iter().map(Watch::start).collect();
+    (api, hosts)
+}
 
-    foresees(era, &mut api, &hosts[1]);
-    let mut second = take_over(era, &api, second);
-    assert!(first.is_up(2) && third.is_up(2));
-    let mut first = take_over(era, &api, first);
-    second.stop();
-    let second = give_back(era, &hosts[1]);
-    eventually(PATIENCE, "BIRD has its sessions", || second.is_up(1) && second.is_up(3));
-    first.stop();
-    let first = give_back(era, &hosts[0]);
-    eventually(PATIENCE, "BIRD has its sessions", || first.is_up(2) && first.is_up(3));
-    for host in &hosts {
-        holds(host, "bird", era);
+/// A crash, and a stop that is meant, each with a new life after it.
+fn restarts(us: &mut Kubgpd, host: &Host) {
+    us.kill();
+    us.restart();
+    begins_again(us, host, 2);
+    us.stop();
+    assert_eq!((kernel(host, "bird"), kernel(host, "179")), (routes(Era::Plain, host.number), vec![]));
+    us.restart();
+    begins_again(us, host, 3);
+}
+
+/// Waits until a life of ours has routes again from both neighbors.
+fn begins_again(us: &Kubgpd, host: &Host, life: usize) {
+    eventually(PATIENCE, "the restart is over", || us.log().matches("route selection begins").count() == life);
+    holds(host, "179", Era::Plain);
+    let others = NODES.into_iter().filter(|number| *number != host.number);
+    for other in others {
+        let fresh = || us.learned(&v4(other)) == [(block(other), false)];
+        eventually(PATIENCE, "the routes of others are as good as before", fresh);
     }
-    watches.into_iter().for_each(Watch::end);
 }
 
 /// Beside a BIRD that works, and without a trace: what would become of its routes.
@@ -86,8 +117,11 @@ fn foresees(era: Era, api: &mut Cluster, host: &Host) {
 
 fn take_over(era: Era, api: &Cluster, bird: Bird) -> Kubgpd {
     let host = bird.host.clone();
-    bird.kill();
+    // It comes first, and does nothing while BIRD is there.
     let us = speaker(api, &host);
+    eventually(PATIENCE, "it waits", || us.log().contains("another program listens on"));
+    assert_eq!((kernel(&host, "179"), us.ctl(&["show", "neighbors", "--no-headers"])), (vec![], String::new()));
+    bird.kill();
     holds(&host, "179", era);
     let others = NODES.into_iter().filter(|number| *number != host.number);
     others.for_each(|number| eventually(PATIENCE, "the sessions are up", || us.was_established(&v4(number))));
@@ -96,7 +130,7 @@ fn take_over(era: Era, api: &Cluster, bird: Bird) -> Kubgpd {
 }
 
 /// Waits until all routes of a node are of this protocol.
-fn holds(host: &Host, protocol: &str, era: Era) {
+pub fn holds(host: &Host, protocol: &str, era: Era) {
     let expected = routes(era, host.number);
     wait_kernel(host, protocol, &expected.iter().map(String::as_str).collect::<Vec<_>>());
     let other = if protocol == "bird" { "179" } else { "bird" };
@@ -110,10 +144,13 @@ fn give_back(era: Era, host: &Host) -> Bird {
 }
 
 fn bird(era: Era, host: &Host) -> Bird {
-    Bird::start(host, &Node { era, blocks: vec![block(host.number)], pool: "10.244.0.0/16".to_owned(), mesh: NODES.to_vec() })
+    Bird::start(
+        host,
+        &Node { era, blocks: vec![block(host.number)], pool: "10.244.0.0/16".to_owned(), mesh: NODES.to_vec(), ..Node::default() },
+    )
 }
 
-fn block(number: u8) -> String {
+pub fn block(number: u8) -> String {
     format!("10.244.{number}.0/26")
 }
 
@@ -130,19 +167,19 @@ fn routes(era: Era, own: u8) -> Vec<String> {
 }
 
 /// Looks at a node for as long as it is not ended: deleted routes, and packets to the pods of all others.
-struct Watch {
+pub struct Watch {
     monitor: Process,
     pings: Vec<Process>,
 }
 
 impl Watch {
-    fn start(host: &Host) -> Self {
+    pub fn start(host: &Host) -> Self {
         let monitor = host.start("ip", &["-ts", "monitor", "route"]);
         let ping = |number: u8| host.start_as(&format!("ping-{number}"), "ping", &["-i", "0.05", "-W", "1", &pod(number)]);
         Self { monitor, pings: NODES.into_iter().filter(|number| *number != host.number).map(ping).collect() }
     }
 
-    fn end(self) {
+    pub fn end(self) {
         let deleted: Vec<_> =
             self.monitor.log().lines().filter(|l| l.contains("Deleted") && l.contains("10.244.")).map(str::to_owned).collect();
         assert!(deleted.is_empty(), "{deleted:#?}\n{}", self.monitor.log());
@@ -155,4 +192,4 @@ impl Watch {
     }
 }
 
-const NODES: [u8; 3] = [1, 2, 3];
+pub const NODES: [u8; 3] = [1, 2, 3];

@@ -32,7 +32,7 @@ pub use expected::expected;
 pub use report::{Report, Severity};
 pub use sessions::{Session, SessionKind};
 pub use settings::{Local, Roles, RouterIdRule};
-pub use watches::{Affinities, watches};
+pub use watches::{Affinities, is_migrating, watches};
 
 use self::announce::Announcements;
 use self::filters::Policies;
