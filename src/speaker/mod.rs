@@ -21,6 +21,7 @@ mod mounted;
 mod origin;
 mod restart;
 mod rib_task;
+mod route_log;
 mod sessions;
 mod sink;
 pub mod watchdog;
@@ -32,6 +33,7 @@ pub use groups::{ForShard, Groups, Upkeep};
 pub use handle::{Handle, HandleError, Running};
 pub use inputs::Inputs;
 pub use rib_task::{Expired, Heard, Live, Overrun, RibState, Times, Turns};
+pub use route_log::{Best, RouteChange, RouteLog};
 
 use crate::config::file::Install as InstallWord;
 use crate::config::{LocalHost, Plan};
