@@ -59,7 +59,7 @@ impl RouteLog {
                 last = Some((path.source, peer));
                 let head = path.attrs.head();
                 let next_hop = path.attrs.next_hop().address();
-                Best { peer, next_hop, local_pref: head.local_pref(), as_path_length: head.path_len.into() }
+                Best { peer, next_hop, local_pref: head.local_pref(), as_path_length: head.path_len }
             });
             self.push(RouteChange { at, prefix: dest.prefix(), best });
         }
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn the_newest_changes_are_kept_within_the_stated_memory() {
         assert!(size_of::<RouteChange>() <= 88, "{}", size_of::<RouteChange>());
-        assert!(RouteLog::MAX_BYTES <= 1_441_792, "1.4 MiB for all prefixes together");
+        const { assert!(RouteLog::MAX_BYTES <= 1_441_792, "1.4 MiB for all prefixes together") };
         let now = crate::speaker::now();
         let mut log = RouteLog::default();
         assert_eq!(log.bytes(), 0, "nothing before the first change");
