@@ -23,6 +23,7 @@ mod paths;
 mod preview;
 mod restart;
 mod rib_task;
+mod route_log;
 mod sessions;
 mod sink;
 mod up;
@@ -37,6 +38,7 @@ pub use handle::{Handle, HandleError, Running};
 pub use inputs::Inputs;
 pub use preview::{Preview, PreviewError, preview};
 pub use rib_task::{Expired, Heard, Live, Overrun, RibState, Times, Turns};
+pub use route_log::{Best, RouteChange, RouteLog};
 
 use crate::config::file::Install as InstallWord;
 use crate::config::{LocalHost, Plan};

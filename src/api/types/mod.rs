@@ -19,7 +19,7 @@ mod vip;
 pub use bfd::{BfdKind, BfdSession};
 pub use config::{Change, ChangeKind, Config, ConfigView, MatchAction, Network, PolicyInfo, PolicyTestResult, ReloadResult};
 pub use drain::{Drain, DrainCause, DrainRequest, DrainStage};
-pub use event::{Event, EventKind, History, HistoryEntry, WatchEvent, WatchKind};
+pub use event::{Event, EventKind, History, HistoryEntry, RouteChange, RouteChangeKind, WatchEvent, WatchKind};
 pub use explain::{Step, Trace, Verdict};
 pub use fib::{FibEntry, FibState, FibView, Hop, Interface, NextHop};
 pub use neighbor::{
@@ -150,6 +150,7 @@ listed! {
     Neighbor => "NeighborList", RibEntry => "RibList", FibEntry => "FibList", NextHop => "NextHopList", Interface => "InterfaceList",
     PolicyInfo => "PolicyList", Network => "NetworkList", Event => "EventList", ActionOutcome => "ActionOutcomeList",
     ServiceStatus => "ServiceList", PoolInfo => "PoolList", Allocation => "AllocationList", AdvertisementInfo => "AdvertisementList",
+    History => "HistoryList", RouteChange => "RouteChangeList",
 }
 
 single! {
