@@ -83,6 +83,7 @@ fn sessions_and_routes_of_real_daemons_live() {
     browser.press("Enter");
     browser.until("document.querySelector('.steps')?.innerText.includes('from 127.61.213.2 (up)')");
     browser.until("document.querySelector('h2.prefix')?.innerText === '198.51.100.0/24'");
+    browser.until("document.querySelector('main .events')?.innerText.includes('best from up')");
     assert!(browser.text("document.querySelector('main').innerText").contains("best: only path"));
 
     // Live: nobody touches the page.
@@ -90,6 +91,10 @@ fn sessions_and_routes_of_real_daemons_live() {
     browser.until("document.querySelectorAll('table.grid tbody tr').length === 2");
     drop(other);
     browser.until(&format!("!document.querySelector('tr[data-id=\"{up}\"]').innerText.includes('Established')"));
+    browser.eval(&format!("location.hash = '#/neighbors/{gone}'"));
+    browser.until("document.querySelector('.trace .block')?.innerText.includes('connection refused')");
+    browser.eval("location.hash = '#/neighbors'");
+    browser.until("document.querySelectorAll('table.grid tbody tr').length === 2");
     assert!(browser.text(&format!("document.querySelector('tr[data-id=\"{up}\"]').className")).contains("bad"));
     nothing_is_wrong(&mut browser, &at);
 

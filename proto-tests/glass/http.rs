@@ -188,6 +188,7 @@ async fn answers_have_bounds() {
     assert_eq!(events["items"][0]["type"], "configReloaded", "the newest first");
     let trace = get(at, "/lg/v1/explain?prefix=10.1.0.0/24").await.json();
     assert_eq!(trace["steps"][2]["verdict"], "block");
+    assert_eq!(get(at, "/lg/v1/history?prefix=100.64.0.0/10").await.json()["items"].as_array().map(Vec::len), Some(0));
     assert_eq!(get(at, "/lg/v1/routes/10.1.0.0/24").await.json()["paths"][0]["decision"], "best: eBGP over iBGP");
 }
 

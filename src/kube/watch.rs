@@ -65,7 +65,6 @@ pub struct Watch {
     store: Store,
     changes: mpsc::Receiver<(SourceId, Change)>,
     tasks: JoinSet<()>,
-    rediscover: watch::Sender<u64>,
     status: watch::Sender<Status>,
     counters: Arc<Counters>,
     client: Client,
@@ -79,7 +78,6 @@ impl Watch {
     /// Starts the watches; needs a tokio runtime. The API server may appear later.
     pub fn start(client: &Client, selections: &Selections, options: Options) -> Self {
         let (sender, changes) = mpsc::channel(QUEUE);
-        let (rediscover, rediscovered) = watch::channel(0);
         let discovery = Arc::new(Discovery::new(client.clone(), options.patience, selections.hidden_groups().clone()));
         let counters = Arc::new(Counters::new(selections.iter().map(|s| s.kind.kind.name)));
         let mut store = Store::new();
@@ -87,10 +85,10 @@ impl Watch {
         for selection in selections.iter() {
             let id = store.add_source(selection.kind);
             let source = Source::new(client.clone(), Arc::clone(&discovery), selection.clone(), options, Arc::clone(&counters));
-            tasks.spawn(source.run(source::Port { id, changes: sender.clone(), rediscover: rediscovered.clone() }));
+            tasks.spawn(source.run(source::Port { id, changes: sender.clone() }));
         }
         let status = watch::Sender::new(Status::of(&store));
-        Self { store, changes, tasks, rediscover, status, counters, client: client.clone(), options, dirty: false, quiet_until: None }
+        Self { store, changes, tasks, status, counters, client: client.clone(), options, dirty: false, quiet_until: None }
     }
 
     /// Begins anew with other selections: everything is listed again, nothing is known before.
@@ -133,11 +131,6 @@ impl Watch {
 
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
-    }
-
-    /// Asks again which versions are served, and lists everything again: for when another API group takes over.
-    pub fn rediscover(&self) {
-        self.rediscover.send_modify(|round| *round += 1);
     }
 
     /// Takes in one change and what else is there already, up to the length of the queue.

@@ -16,6 +16,7 @@ mod environment;
 mod merge;
 #[cfg(feature = "kube")]
 mod news;
+pub mod preview;
 #[cfg(feature = "kube")]
 mod reports;
 mod state;

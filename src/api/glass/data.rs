@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::board::Board;
-use crate::api::query::{EventQuery, FibQuery, Format, RibQuery, ServiceQuery};
+use crate::api::query::{EventQuery, FibQuery, Format, HistoryQuery, RibQuery, ServiceQuery};
 use crate::api::routes::Params;
 use crate::api::server::Shared;
 use crate::api::stream;
-use crate::api::types::{Event, FibEntry, FibView, List, Problem, ServiceStatus};
+use crate::api::types::{Event, FibEntry, FibView, List, Problem, RouteChange, ServiceStatus};
 
 /// Short answers.
 pub(super) fn routes(board: Arc<Board>) -> Router<Shared> {
@@ -32,7 +32,11 @@ pub(super) fn routes(board: Arc<Board>) -> Router<Shared> {
 
 /// Long answers: each needs a seat.
 pub(super) fn lists() -> Router<Shared> {
-    Router::new().route("/lg/v1/rib", get(rib)).route("/lg/v1/fib", get(fib)).route("/lg/v1/services", get(services))
+    Router::new()
+        .route("/lg/v1/rib", get(rib))
+        .route("/lg/v1/fib", get(fib))
+        .route("/lg/v1/services", get(services))
+        .route("/lg/v1/history", get(history))
 }
 
 #[derive(Deserialize)]
@@ -76,6 +80,14 @@ async fn fib(State(backend): State<Shared>) -> Result<Json<List<FibEntry>>, Prob
     }
     items.truncate(DIFFERENCES);
     Ok(Json(items.into()))
+}
+
+/// The last changes of a prefix, oldest first; none is an answer here.
+async fn history(State(backend): State<Shared>, Params(query): Params<HistoryQuery>) -> Result<Json<List<RouteChange>>, Problem> {
+    match backend.route_history(query).await {
+        Err(problem) if problem.status == 404 => Ok(Json(Vec::new().into())),
+        found => Ok(Json(found?.into())),
+    }
 }
 
 /// A Service with a few of its peers.

@@ -1,10 +1,12 @@
 // A prefix: its paths, the way it takes through the daemon, and who has it.
 
 import { h, glyph, table, section, fill, empty, facts } from "./dom.js";
-import { duration, asPath, reason } from "./words.js";
+import { duration, moment, asPath, reason } from "./words.js";
 import { marks, communities } from "./routes.js";
 import { to } from "./neighbors.js";
 import * as live from "./live.js";
+
+const CHANGES = 50;
 
 const VERDICTS = { pass: ["good", "passes"], block: ["bad", "stops here"], note: ["note", "note"] };
 
@@ -34,13 +36,15 @@ export function lookup(wanted, query) {
 
 async function answer(wanted, target) {
   const tail = target ? `&to=${encodeURIComponent(target)}` : "";
-  const [trace, route] = await Promise.all([
+  const [trace, past, route] = await Promise.all([
     live.ask(`explain?prefix=${encodeURIComponent(wanted)}${tail}`),
+    live.ask(`history?prefix=${encodeURIComponent(wanted)}`),
     live.ask(`routes/${wanted.split("/").map(encodeURIComponent).join("/")}`).catch((problem) => (problem.status === 404 ? null : Promise.reject(problem))),
   ]);
   const shown = [h("h2.prefix.mono", null, route?.prefix ?? trace.prefix), traced(trace)];
   if (route) shown.push(section("Paths", paths(route)), section("Sent to", sent(route)));
   if (route?.fib) shown.push(section("Kernel", kernel(route.fib)));
+  shown.push(section("Changes of the best path", changes(past.items, route?.prefix ?? trace.prefix)));
   return shown;
 }
 
@@ -70,6 +74,16 @@ function sent(route) {
   const row = (p) => [h("a", { href: to(p.peer) }, p.name ?? p.peer), p.peer, [glyph(p.advertised ? "good" : "off"), p.advertised ? " yes" : " no"], h("span", { title: p.reason }, reason(p.reason))];
   const all = table("Neighbors and whether they were told", columns, order.slice(0, 500).map(row));
   return [h("p.hint", null, `${yes} of ${order.length} established neighbors have it.`), order.length > 24 ? h("details", null, h("summary", null, "Show them"), all) : all];
+}
+
+// The newest first; of other prefixes that hold the address, the prefix is said.
+function changes(items, prefix) {
+  if (!items.length) return empty("None is remembered.");
+  const from = (c) => (c.peer ? h("a", { href: to(c.peer) }, c.peerName ?? c.peer) : "ourselves");
+  const facts = (c) => [c.nextHop ? `next hop ${c.nextHop}` : "", c.localPref === undefined ? "" : `LOCAL_PREF ${c.localPref}`, c.asPathLength === undefined ? "" : `${c.asPathLength} in the AS path`].filter(Boolean).join(", ");
+  const text = (c) => (c.kind === "gone" ? [h("b", null, "gone"), ": no path was left"] : [h("b", null, "best"), " from ", from(c), " ", h("span.hint", null, facts(c))]);
+  const other = (c) => (c.prefix === prefix ? null : h("span.mono", null, `${c.prefix} `));
+  return h("ol.events", null, [...items].reverse().slice(0, CHANGES).map((c) => h("li", null, h("time", { datetime: c.at, title: c.at }, moment(c.at)), glyph(c.kind === "gone" ? "bad" : "good"), h("span", null, other(c), text(c)))));
 }
 
 export const hops = (entry) => (entry.blackhole ? "blackhole" : entry.hops.map((hop) => [hop.via ? `via ${hop.via}` : "", hop.device ? `dev ${hop.device}` : "", entry.hops.length > 1 ? `weight ${hop.weight}` : ""].filter(Boolean).join(" ")).join(", "));

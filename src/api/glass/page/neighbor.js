@@ -4,6 +4,7 @@ import { h, glyph, table, facts, section, fill, empty, busy } from "./dom.js";
 import { number, duration, bytes, moment, seconds, STATES, TYPES, FAMILIES } from "./words.js";
 import { sign } from "./neighbors.js";
 import { routes } from "./routes.js";
+import { traced } from "./lookup.js";
 import * as live from "./live.js";
 
 const VIEWS = [
@@ -21,6 +22,8 @@ export function neighbor(id) {
 
   async function refresh() {
     const detail = await live.ask(`neighbors/${encodeURIComponent(id)}`);
+    const down = detail.state !== "established";
+    const trace = down ? await live.ask(`explain?neighbor=${encodeURIComponent(id)}`) : null;
     fill(past, async () => story((await live.ask(`neighbors/${encodeURIComponent(id)}/history`)).entries));
     key = detail.address ?? detail.interface ?? id;
     const title = detail.name ?? key;
@@ -28,7 +31,7 @@ export function neighbor(id) {
       document.querySelector("h1").replaceChildren(...heading(title, key));
       document.title = `${title} · kubgp looking glass`;
     }
-    return page(detail);
+    return page(detail, trace);
   }
 
   const show = () => fill(head, refresh);
@@ -55,11 +58,12 @@ export function neighbor(id) {
 
 const heading = (title, id) => [title, ...(title === id ? [] : [h("span.sub.mono", null, id)])];
 
-function page(n) {
+function page(n, trace) {
   const row = live.state.rows.get(n.address ?? n.interface ?? n.name) ?? { ...n, health: n.state === "established" ? "good" : n.admin === "down" ? "off" : "bad" };
   return [
     h("div.headline", null, sign(row), h("span.for", null, n.upForSeconds !== undefined ? `for ${duration(n.upForSeconds)}` : `down for ${duration(n.downForSeconds)}`), h("span.what", null, `${TYPES[n.type] ?? n.type} · AS ${n.remoteAsn ?? "not known yet"}`), n.description ? h("span.what", null, n.description) : null),
     row.health === "degraded" && row.error ? h("div.notice.degraded", null, h("p", null, glyph("degraded"), " ", h("strong", null, row.error))) : null,
+    trace ? traced(trace) : null,
     trouble(n),
     section("Prefixes", families(n)),
     h("div.columns", null, section("Session", session(n)), section("Timers", timers(n)), section("Messages", messages(n))),
@@ -144,7 +148,7 @@ function capabilities({ local, remote, negotiated }) {
 function story(entries) {
   if (!entries.length) return empty("The session has not changed since the neighbor was configured.");
   const health = (e) => (e.to === "established" ? "good" : e.from === "established" || e.error ? "bad" : "note");
-  const text = (e) => [h("b", null, `${STATES[e.from] ?? e.from} → ${STATES[e.to] ?? e.to}`), " ", e.reason, e.error?.message ? h("q", null, e.error.message) : null];
+  const text = (e) => [h("b", null, `${STATES[e.from] ?? e.from} → ${STATES[e.to] ?? e.to}`), " ", e.reason, e.error?.message ? h("q", null, e.error.message) : null, e.tcpError ? h("span.hint", null, ` ${e.tcpError}`) : null];
   return h("ol.events", null, [...entries].reverse().map((e) => h("li", null, h("time", { datetime: e.at, title: e.at }, moment(e.at)), glyph(health(e)), h("span", null, text(e)))));
 }
 
