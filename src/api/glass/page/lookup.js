@@ -49,13 +49,13 @@ async function answer(wanted, target) {
 }
 
 // The steps in words, with the first that blocks and its remedy.
-export function traced(trace) {
+export function traced(trace, title) {
   const step = (s) => {
     const [sign, word] = VERDICTS[s.verdict] ?? VERDICTS.note;
     return h("li", { class: s.verdict }, glyph(sign), h("span.stage", null, s.stage), h("span.text", null, s.text, h("span.quiet", null, ` (${word})`), s.reason ? h("code", null, s.reason) : null));
   };
   const health = trace.ok ? "good" : "bad";
-  const title = trace.ok ? "Nothing stands in its way" : `It ends here: ${reason(trace.reason)}`;
+  title ??= trace.ok ? "Nothing stands in its way" : `It ends here: ${reason(trace.reason)}`;
   return h("section.trace", { "aria-label": "Decision trace" }, h(`div.notice.${health}`, null, h("p", null, glyph(health), " ", h("strong", null, title), " ", h("code", null, trace.reason)), trace.remedy ? h("p.remedy", null, trace.remedy) : null), h("ol.steps", null, trace.steps.map(step)));
 }
 

@@ -63,28 +63,22 @@ function page(n, trace) {
   return [
     h("div.headline", null, sign(row), h("span.for", null, n.upForSeconds !== undefined ? `for ${duration(n.upForSeconds)}` : `down for ${duration(n.downForSeconds)}`), h("span.what", null, `${TYPES[n.type] ?? n.type} · AS ${n.remoteAsn ?? "not known yet"}`), n.description ? h("span.what", null, n.description) : null),
     row.health === "degraded" && row.error ? h("div.notice.degraded", null, h("p", null, glyph("degraded"), " ", h("strong", null, row.error))) : null,
-    trace ? traced(trace) : null,
-    trouble(n),
+    trace ? traced(trace, `The session is down: ${trace.steps.find((step) => step.verdict === "block")?.text ?? trace.reason}`) : trouble(n),
     section("Prefixes", families(n)),
     h("div.columns", null, section("Session", session(n)), section("Timers", timers(n)), section("Messages", messages(n))),
     section("Capabilities", capabilities(n.capabilities)),
   ].filter(Boolean);
 }
 
-// Why it is down and what to do; of a session that is up, why it was down.
+// Why a session that is up was down before.
 function trouble(n) {
-  const up = n.state === "established";
   const errors = [];
   if (n.lastError) errors.push({ ...n.lastError, title: `${{ received: "Received ", sent: "Sent " }[n.lastError.direction] ?? ""}${n.lastError.text}` });
   if (n.lastTcpError) errors.push({ ...n.lastTcpError, title: `TCP: ${n.lastTcpError.text}` });
   if (!errors.length) return null;
   errors.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
-  const health = up ? "past" : n.admin === "down" ? "off" : "bad";
-  const said = errors.map((error) => [
-    h("p", null, up ? null : glyph(health), up ? null : " ", h("strong", null, error.title), error.message ? h("q", null, error.message) : null, " ", h("time", { datetime: error.at, title: error.at }, moment(error.at))),
-    error.remedy && !up ? h("p.remedy", null, error.remedy) : null,
-  ]);
-  return h(`div.notice.${health}`, null, up ? h("p.hint", null, "Before this session") : null, said);
+  const said = errors.map((error) => h("p", null, h("strong", null, error.title), error.message ? h("q", null, error.message) : null, " ", h("time", { datetime: error.at, title: error.at }, moment(error.at))));
+  return h("div.notice.past", null, h("p.hint", null, "Before this session"), said);
 }
 
 function families(n) {
