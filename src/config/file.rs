@@ -292,15 +292,17 @@ section! {
         socket: PathBuf,
         /// A directory: sockets `bird.ctl` and `bird6.ctl` there answer what readers of BIRD's state ask. Default: none.
         bird_sockets: PathBuf,
+        /// The web page about sessions and routes, at `metrics.listen`.
         looking_glass: LookingGlass,
     }
 }
 
 section! {
-    /// The web page about sessions and routes, at `metrics.listen`.
+    /// Who sees the web page, and under which name.
     pub struct LookingGlass {
+        /// Who may open it: nobody (`off`), whoever is on this host (`local`), or everybody who reaches the port (`all`). Default: `local`.
         access: GlassAccess,
-        /// Names under which it is opened, besides addresses and `localhost`: for one behind a proxy.
+        /// Names under which it is opened, besides addresses and `localhost`: for one behind a proxy. Default: none.
         hosts: Vec<String>,
     }
 }
