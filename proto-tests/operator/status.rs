@@ -63,6 +63,15 @@ async fn a_service_shows_the_peers_that_were_sent_its_address() {
     become_so(&server, &[("elsewhere", &["x"])]);
     is_told(&server, "BGPPeer bad", "Warning ConfigurationError spec.peerAddress");
     is_told(&server, "L2Advertisement layer2", "Warning ConfigurationWarning");
+    let state = eventually("how the objects are", || server.get("metallb.io/v1beta1/ConfigurationState", "default", "speaker-n1"));
+    let labels = &state["metadata"]["labels"];
+    assert_eq!((&labels["metallb.io/component-type"], &labels["metallb.io/node-name"]), (&json!("speaker"), &json!("n1")));
+    let wanted = (json!("Invalid"), json!("configReconcilerValid"));
+    let found = || {
+        let state = server.get("metallb.io/v1beta1/ConfigurationState", "default", "speaker-n1").unwrap();
+        (state["status"]["result"].clone(), state["status"]["conditions"][0]["type"].clone())
+    };
+    eventually("it says that one is bad", || (found() == wanted).then_some(()));
     eventually("it is counted", || speaker.metric("kubgp_k8s_faulty_objects{kind=\"BGPPeer\",severity=\"error\"} 1").then_some(()));
 
     let tor = peer_of(&net, CLIENT, &own.to_string());

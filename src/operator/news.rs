@@ -7,7 +7,7 @@ use crate::kube::metallb::event::{Event, EventType};
 use crate::kube::metallb::objects::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
 use crate::kube::objects::{ConfigMap, Key, Object};
 use crate::kube::store::Store;
-use crate::kube::write::{About, Events, News};
+use crate::kube::write::{About, Events, News, Rate};
 use crate::speaker::Handle;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -22,7 +22,7 @@ pub struct Voice {
 
 impl Voice {
     pub fn start(connection: &Connection, (namespace, node): (&str, &str), speaker: Handle) -> Result<Self, Error> {
-        let events = Arc::new(Events::start(connection.client()?, "kubgp-speaker", node));
+        let events = Arc::new(Events::start(connection.client()?, "kubgp-speaker", node, RATE));
         let (wanted, receiver) = watch::channel(None);
         let mut teller = JoinSet::new();
         let place = (connection.clone(), namespace.to_owned(), node.to_owned());
@@ -81,3 +81,6 @@ pub fn of_report(report: &Report) -> News {
     let note = format!("{}: {}", report.field, report.message);
     News { warning: true, reason, action: "Configure", note }
 }
+
+/// There are many nodes.
+const RATE: Rate = Rate { burst: 50, per_second: 1 };

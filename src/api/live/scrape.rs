@@ -83,7 +83,7 @@ fn cluster(state: &operator::State, is_refused: bool) -> Option<Cluster> {
 }
 
 fn ipam(allocating: &operator::Allocating) -> Ipam {
-    let pool = |pool: &operator::PoolUse| IpamPool { name: pool.name.clone(), total: pool.total, used: pool.used };
+    let pool = |pool: &operator::PoolUse| IpamPool { name: pool.pool.name.clone(), total: pool.total(), used: pool.used };
     Ipam {
         leads: allocating.is_leader,
         pools: allocating.pools.iter().map(pool).collect(),

@@ -24,7 +24,7 @@ pub struct Trace {
     pub steps: Vec<Step>,
     /// Nothing blocks.
     pub ok: bool,
-    /// Reason code of the first blocking step, or `advertised`.
+    /// Reason code of the first blocking step, or `advertised`; `assigned` where nothing but addresses is known.
     pub reason: String,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,8 +34,8 @@ pub struct Trace {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// `received`, `import`, `decision`, `export`, `send`, `fib`; before them for a Service `service`, `address`, `pool`,
-    /// `advertisement`, `node`, `peers`, `endpoints`, `announce`.
+    /// `received`, `import`, `decision`, `export`, `send`, `fib`; before them for a Service `service`, `address`, `allocation`,
+    /// `pool`, `advertisement`, `node`, `peers`, `endpoints`, `announce`.
     pub stage: String,
     pub verdict: Verdict,
     /// One sentence.
