@@ -40,7 +40,7 @@ impl Retries {
     }
 
     /// How many failed and have not succeeded since.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.pauses.len()
     }
 

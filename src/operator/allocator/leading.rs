@@ -255,7 +255,7 @@ impl<'a> Leading<'a> {
         if !status.synced || !status.connected {
             return Some(status.reason.unwrap_or_else(|| "waits for the API server".to_owned()));
         }
-        let (waiting, failing) = (self.queue.len(), self.retries.len());
+        let (waiting, failing) = (self.queue.len(), self.retries.count());
         self.told.was_settled |= waiting <= failing;
         if !self.told.was_settled {
             return Some(format!("{waiting} statuses are to be written"));
