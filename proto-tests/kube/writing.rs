@@ -99,7 +99,7 @@ async fn repeated_news_are_one_event_with_a_count() {
     for _ in 0..3 {
         let about = About::object(Service::KIND.served_by[0], &Service::KIND, &metadata);
         let note = "no free address in pool p".to_owned();
-        events.publish(about, News { warning: true, reason: "AllocationFailed", action: "Allocate", note });
+        events.publish(about, News { warning: true, reason: "AllocationFailed", action: "Allocate", note, is_common: false });
     }
     let client = connect(&server).await.client().expect("a client");
     let api: kube::Api<k8s_openapi::api::events::v1::Event> = kube::Api::namespaced(client, "shop");
@@ -134,7 +134,7 @@ async fn what_many_nodes_say_about_an_object_is_one_event() {
         for events in &nodes {
             let about = About::object(Service::KIND.served_by[0], &Service::KIND, &metadata);
             let note = note.to_owned();
-            events.publish_common(about, News { warning: true, reason: "ConfigurationError", action: "Configure", note });
+            events.publish(about, News { warning: true, reason: "ConfigurationError", action: "Configure", note, is_common: true });
         }
     }
     timeout(BOUND, async {

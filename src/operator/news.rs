@@ -48,7 +48,13 @@ pub fn about<T: Object>(object: &T) -> About {
 /// `action`: what was being done. A cause stands in its place: Events that differ in it are not taken for repetitions.
 pub fn of_event(event: &Event, action: &'static str) -> News {
     let action = if event.cause.is_empty() { action } else { event.cause };
-    News { warning: event.kind == EventType::Warning, reason: event.reason, action, note: event.message.clone() }
+    News {
+        warning: event.kind == EventType::Warning,
+        reason: event.reason,
+        action,
+        note: event.message.clone(),
+        is_common: event.is_common,
+    }
 }
 
 /// The object of a report, where it is one of MetalLB's.
@@ -79,7 +85,7 @@ pub fn of_report(report: &Report) -> News {
         Severity::Warning => "ConfigurationWarning",
     };
     let note = format!("{}: {}", report.field, report.message);
-    News { warning: true, reason, action: "Configure", note }
+    News { warning: true, reason, action: "Configure", note, is_common: true }
 }
 
 /// There are many nodes.

@@ -181,7 +181,7 @@ impl Teller {
             let Some(service) = wanted.services.get(key) else { continue };
             let prefixes = list(service.routes.iter().map(|(prefix, _)| prefix.to_string()));
             let note = format!("{prefixes} sent from node \"{node}\" to {}", list(status.peers.iter().cloned()));
-            self.publish(key, &service.uid, News { warning: false, reason: "Announced", action: ACTION, note });
+            self.publish(key, &service.uid, News { warning: false, reason: "Announced", action: ACTION, note, is_common: false });
         }
         for (key, _) in self.told.iter().filter(|(key, _)| !found.contains_key(*key)) {
             // Where the Service is not meant to be announced any more, whoever decided that has told why.
@@ -189,7 +189,7 @@ impl Teller {
             let peers = list(service.routes.iter().flat_map(|(_, names)| names).cloned());
             let (reason, remedy) = (Reason::NoSession, Reason::NoSession.remedy());
             let note = format!("not announced from node \"{node}\": {reason}: no peer has it any more of {peers}; {remedy}");
-            self.publish(key, &service.uid, News { warning: true, reason: "NotAnnounced", action: reason.code(), note });
+            self.publish(key, &service.uid, News { warning: true, reason: "NotAnnounced", action: reason.code(), note, is_common: false });
         }
         self.told = found.iter().map(|(key, status)| (key.clone(), status.peers.clone())).collect();
     }

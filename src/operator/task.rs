@@ -244,7 +244,7 @@ impl Operator {
         let before: BTreeSet<Report> = self.state.borrow().reports.iter().cloned().collect();
         for report in reports.iter().filter(|report| !before.contains(report)) {
             if let (Some(voice), Some(about)) = (&self.voice, news::about_report(store, report)) {
-                voice.events.publish_common(about, news::of_report(report));
+                voice.events.publish(about, news::of_report(report));
             }
             let Report { severity, object, field, message } = report;
             match severity {

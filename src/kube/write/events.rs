@@ -59,6 +59,9 @@ pub struct News {
     pub action: &'static str,
     /// For people.
     pub note: String,
+    /// Every node finds this out. The Event has a name that follows from what it says, so that it is there once, however many publish
+    /// it; they do so one after the other, over a few seconds.
+    pub is_common: bool,
 }
 
 /// How fast Events may come.
@@ -73,16 +76,9 @@ pub struct Rate {
 /// and a steady rate are dropped and counted, since Events are news and not state.
 #[derive(Debug)]
 pub struct Events {
-    queue: mpsc::Sender<Item>,
+    queue: mpsc::Sender<(About, News)>,
     dropped: Arc<AtomicU64>,
     _task: JoinSet<()>,
-}
-
-struct Item {
-    about: About,
-    news: News,
-    /// Others tell the same.
-    is_common: bool,
 }
 
 impl Events {
@@ -105,17 +101,7 @@ impl Events {
 
     /// Never waits.
     pub fn publish(&self, about: About, news: News) {
-        self.push(Item { about, news, is_common: false });
-    }
-
-    /// For what every node finds out: the Event has a name that follows from what it says, so that it is there once, however many
-    /// publish it. They do so one after the other, over a few seconds.
-    pub fn publish_common(&self, about: About, news: News) {
-        self.push(Item { about, news, is_common: true });
-    }
-
-    fn push(&self, item: Item) {
-        if self.queue.try_send(item).is_err() {
+        if self.queue.try_send((about, news)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -135,17 +121,17 @@ struct Publisher {
 }
 
 impl Publisher {
-    async fn run(mut self, mut incoming: mpsc::Receiver<Item>) {
+    async fn run(mut self, mut incoming: mpsc::Receiver<(About, News)>) {
         // At most a burst waits, since whoever has no token is dropped before.
         let mut later: JoinSet<(&'static str, Result<(), String>)> = JoinSet::new();
         loop {
             let (reason, result) = tokio::select! {
                 item = incoming.recv() => {
-                    let Some(Item { about, news, is_common }) = item else { return };
+                    let Some((about, news)) = item else { return };
                     let reason = news.reason;
                     if !self.bucket.take(Instant::now()) {
                         (reason, Err("too many Events".to_owned()))
-                    } else if is_common {
+                    } else if news.is_common {
                         let post = self.post(about, news);
                         later.spawn(async move { (reason, post.await) });
                         continue;
@@ -284,7 +270,8 @@ mod tests {
             name: "tor".repeat(80),
             uid: uid.into(),
         };
-        let news = |note: &str| News { warning: true, reason: "ConfigurationError", action: "Configure", note: note.into() };
+        let news =
+            |note: &str| News { warning: true, reason: "ConfigurationError", action: "Configure", note: note.into(), is_common: true };
         let name = common_name(&about("1"), &news("a"));
         assert!(name == common_name(&about("1"), &news("a")) && name.len() < 253, "{name}");
         assert!([(&about("2"), &news("a")), (&about("1"), &news("b"))].iter().all(|(about, news)| common_name(about, news) != name));

@@ -154,7 +154,7 @@ impl<'a> Leading<'a> {
             let told: Vec<_> = before.complaints.iter().map(of_complaint).collect();
             for report in self.config.complaints.iter().filter(|c| concerns_pools(c)).map(of_complaint).filter(|r| !told.contains(r)) {
                 if let Some(about) = news::about_report(store, &report) {
-                    self.events.publish_common(about, news::of_report(&report));
+                    self.events.publish(about, news::of_report(&report));
                 }
             }
             (self.seen.config, self.told.is_due) = (Some(latest), true);
