@@ -110,6 +110,8 @@ async fn tables() {
         ("fib", "show fib"),
         ("nexthops", "show nexthops"),
         ("interfaces", "show interfaces"),
+        ("bfd", "show bfd"),
+        ("bfd_wide", "-o wide show bfd"),
         ("policies", "show policies"),
         ("config", "show config"),
         ("memory", "show memory"),

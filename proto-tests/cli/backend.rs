@@ -24,6 +24,7 @@ pub struct Rest {
     fib: Vec<FibEntry>,
     next_hops: Vec<NextHop>,
     interfaces: Vec<Interface>,
+    bfd: Vec<BfdSession>,
     events: Vec<Event>,
     networks: Vec<Network>,
     services: Vec<ServiceStatus>,
@@ -239,6 +240,10 @@ impl Backend for Memo {
 
     fn interfaces(&self) -> Answer<'_, Vec<Interface>> {
         answer(self.rest.interfaces.clone())
+    }
+
+    fn bfd(&self) -> Answer<'_, Vec<BfdSession>> {
+        answer(self.rest.bfd.clone())
     }
 
     fn events(&self, _query: EventQuery) -> Answer<'_, Vec<Event>> {

@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 
 use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
-    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, Config, ConfigView, Drain, DrainRequest, Event, FibEntry, History,
-    Interface, ListMeta, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest,
+    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, Config, ConfigView, Drain, DrainRequest, Event, FibEntry,
+    History, Interface, ListMeta, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest,
     PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary,
     Trace, Version, WatchEvent,
 };
@@ -76,6 +76,8 @@ pub trait Backend: Send + Sync + 'static {
 
     fn fib(&self, query: FibQuery) -> Answer<'_, Rows<FibEntry>>;
     fn next_hops(&self) -> Answer<'_, Vec<NextHop>>;
+    /// Paths that BFD watches, by address.
+    fn bfd(&self) -> Answer<'_, Vec<BfdSession>>;
     fn interfaces(&self) -> Answer<'_, Vec<Interface>>;
 
     fn events(&self, query: EventQuery) -> Answer<'_, Vec<Event>>;

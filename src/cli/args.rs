@@ -269,6 +269,8 @@ pub enum Show {
     /// BGP next hops and how the kernel reaches them
     Nexthops,
     Interfaces,
+    /// Paths that BFD watches
+    Bfd,
     Policies,
     /// The configuration, secrets masked
     Config(ShowConfig),

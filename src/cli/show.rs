@@ -13,8 +13,8 @@ use super::words;
 use crate::api::client::escape;
 use crate::api::query::{ConfigQuery, EventQuery, ExplainQuery, FibQuery, Format, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use crate::api::types::{
-    AdvertisementInfo, Allocation, Config, Document, Event, FibEntry, FibView, History, Interface, List, Listed, Memory, Neighbor, NextHop,
-    PolicyInfo, PoolInfo, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
+    AdvertisementInfo, Allocation, BfdSession, Config, Document, Event, FibEntry, FibView, History, Interface, List, Listed, Memory,
+    Neighbor, NextHop, PolicyInfo, PoolInfo, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
 };
 
 /// For requests without parameters.
@@ -36,6 +36,7 @@ pub(super) async fn show(context: &mut Context<'_>, what: &Show) -> Result<(), F
         Show::Fib { view } => fib(context, *view).await,
         Show::Nexthops => list::<NextHop>(context, "/v1/nexthops", &NOTHING).await,
         Show::Interfaces => list::<Interface>(context, "/v1/interfaces", &NOTHING).await,
+        Show::Bfd => list::<BfdSession>(context, "/v1/bfd", &NOTHING).await,
         Show::Policies => list::<PolicyInfo>(context, "/v1/policies", &NOTHING).await,
         Show::Config(args) => document::<Config>(context, "/v1/config", &ConfigQuery { view: args.view() }).await,
         Show::Memory => document::<Memory>(context, "/v1/memory", &NOTHING).await,

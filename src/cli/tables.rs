@@ -1,5 +1,6 @@
 //! The lines of every table.
 
+mod bfd;
 mod vip;
 
 use super::output::{Column, Row, Style, Tabular, Tone};

@@ -62,7 +62,7 @@ impl Events {
             PeerChange::State { from: State::Established, cause, .. } => {
                 (EventKind::SessionDown, format!("session down: {}", words(cause)))
             }
-            PeerChange::State { .. } => return,
+            PeerChange::State { .. } | PeerChange::Restarted => return,
             PeerChange::PrefixLimit { family, limit } => (EventKind::PrefixLimit, format!("more than {limit} prefixes of {family}")),
         };
         let running = speaker.running();

@@ -7,6 +7,7 @@
 
 mod actions;
 mod allocation;
+mod bfd;
 mod birds;
 mod calico;
 mod capabilities;
@@ -43,9 +44,10 @@ use ipnet::IpNet;
 use super::backend::{Answer, Backend, Changes, Rows};
 use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
-    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, Config, ConfigView, Drain, DrainRequest, Event, FibEntry, History,
-    Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult,
-    PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version,
+    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, Config, ConfigView, Drain, DrainRequest, Event, FibEntry,
+    History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest,
+    PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary,
+    Trace, Version,
 };
 use crate::net::PeerSnapshot;
 use crate::operator::View;
@@ -113,9 +115,11 @@ impl Daemon {
         peers.sort_by_key(|p| (p.dynamic, p.remote));
         let ids: Vec<PeerId> = peers.iter().map(|p| p.id).collect();
         let facts = self.speaker().inspect(move |state| neighbors::facts(state, &ids)).await.map_err(|e| problem(&e))?;
+        let paths = bfd::states(self).await;
         let running = self.speaker().running();
         let draining = running.drain.stage != Stage::Serving;
-        let builder = Builder { plan: &running.plan, facts: &facts, clock: Clock::now(), hints: errors::tcp_hints(), draining };
+        let (clock, hints) = (Clock::now(), errors::tcp_hints());
+        let builder = Builder { plan: &running.plan, facts: &facts, paths: &paths, clock, hints, draining };
         let rows = peers.into_iter().map(|peer| {
             let row = builder.neighbor(&peer);
             (peer, row)
@@ -258,6 +262,10 @@ impl Backend for Daemon {
 
     fn interfaces(&self) -> Answer<'_, Vec<Interface>> {
         Box::pin(kernel::interfaces())
+    }
+
+    fn bfd(&self) -> Answer<'_, Vec<BfdSession>> {
+        Box::pin(async { Ok(bfd::list(self).await) })
     }
 
     fn events(&self, query: EventQuery) -> Answer<'_, Vec<Event>> {

@@ -52,6 +52,7 @@ routes! { ADMIN, admin:
     get "/v1/fib" => read::fib;
     get "/v1/nexthops" => read::next_hops;
     get "/v1/interfaces" => read::interfaces;
+    get "/v1/bfd" => read::bfd;
     get "/v1/events" => read::events;
     get "/v1/networks" => read::networks;
     post "/v1/networks" => write::add_network;
@@ -94,6 +95,7 @@ routes! { ADMIN, admin:
         read::fib,
         read::next_hops,
         read::interfaces,
+        read::bfd,
         read::events,
         read::networks,
         read::drain,

@@ -10,8 +10,8 @@ use crate::api::query::{ConfigQuery, EventQuery, ExplainQuery, FibQuery, Neighbo
 use crate::api::server::Shared;
 use crate::api::stream;
 use crate::api::types::{
-    AdvertisementInfo, Allocation, Config, Document, Drain, Event, FibEntry, History, Interface, List, Memory, Neighbor, Network, NextHop,
-    PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version,
+    AdvertisementInfo, Allocation, BfdSession, Config, Document, Drain, Event, FibEntry, History, Interface, List, Memory, Neighbor,
+    Network, NextHop, PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
 
 type Doc<T> = Result<Json<Document<T>>, Problem>;
@@ -181,6 +181,12 @@ pub(super) async fn next_hops(State(backend): State<Shared>) -> Listing<NextHop>
 #[utoipa::path(get, path = "/v1/interfaces", responses((status = 200, body = List<Interface>)))]
 pub(super) async fn interfaces(State(backend): State<Shared>) -> Listing<Interface> {
     Ok(Json(backend.interfaces().await?.into()))
+}
+
+/// Sessions of BFD.
+#[utoipa::path(get, path = "/v1/bfd", responses((status = 200, body = List<BfdSession>)))]
+pub(super) async fn bfd(State(backend): State<Shared>) -> Listing<BfdSession> {
+    Ok(Json(backend.bfd().await?.into()))
 }
 
 /// The last events of the daemon; with `watch=true` new ones as NDJSON.

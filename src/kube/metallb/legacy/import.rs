@@ -66,7 +66,7 @@ pub fn import(file_name: &str, text: &str, format: Format, namespace: &str) -> R
     rename(&mut document);
     let config = Config::check(&document.specs, &Config::default(), &mut report);
     let resources = resources(&document, namespace);
-    let configuration = configuration(&config, namespace, &mut report);
+    let configuration = configuration(&config, namespace);
     Ok(Imported { resources, configuration, complaints: report.0 })
 }
 
@@ -236,10 +236,7 @@ fn configuration(config: &Config, namespace: &str, report: &mut Report) -> Strin
         if !peer.nodes.is_empty() {
             note(&mut text, &format!("{} is for some nodes only (node-selectors): leave it out on the others.", peer.name));
         }
-        if peer.bfd_profile.is_some() {
-            let what = ("BFD is not available; the session runs without".to_owned(), "rely on the hold time, or remove bfd-profile");
-            report.warn(&peer.source, "bfdProfile", Fault::Unsupported, what);
-        }
+        neighbor.bfd.clone_from(&peer.bfd_profile);
         neighbor.import = Some(file::List(vec![NOTHING.to_owned()]));
         neighbors.push(neighbor);
     }
@@ -247,6 +244,7 @@ fn configuration(config: &Config, namespace: &str, report: &mut Report) -> Strin
         api_version: Some("kubgp.io/v1".to_owned()),
         router: peers::router(config.peers.values().map(AsRef::as_ref)),
         policies: Some(BTreeMap::from([(NOTHING.to_owned(), vec![peers::reject()])])).filter(|_| !neighbors.is_empty()),
+        bfd: profiles(config),
         neighbors: Some(neighbors).filter(|all| !all.is_empty()),
         vips,
         ..File::default()
@@ -291,6 +289,14 @@ fn vips(config: &Config, text: &mut String, report: &mut Report) -> Option<file:
     vips.pools.as_ref()?;
     note(text, "An address is announced when vips.services names it: services: [{ name: web, addresses: [ADDRESS] }].");
     Some(vips)
+}
+
+/// The BFD profiles that peers name.
+fn profiles(config: &Config) -> Option<file::Bfd> {
+    let is_used = |name: &String| config.peers.values().any(|peer| peer.bfd_profile.as_ref() == Some(name));
+    let used = config.bfd_profiles.iter().filter(|(name, _)| is_used(name));
+    let profiles: BTreeMap<_, _> = used.map(|(name, profile)| (name.clone(), peers::bfd_profile(profile))).collect();
+    Some(file::Bfd { profiles: Some(profiles) }).filter(|bfd| bfd.profiles.iter().any(|all| !all.is_empty()))
 }
 
 /// The policy of peers that only listen to us.
