@@ -161,9 +161,11 @@ impl State {
     /// Changes of objects that were taken in since the start.
     pub fn changes(&self) -> u64 {
         #[cfg(feature = "kube")]
-        if let Some(counters) = &self.counters {
-            return counters.changes();
+        {
+            let of_allocator = self.allocator.as_ref().and_then(|allocator| allocator.counters.as_ref());
+            self.counters.iter().chain(of_allocator).map(|counters| counters.changes()).sum()
         }
+        #[cfg(not(feature = "kube"))]
         0
     }
 

@@ -66,7 +66,7 @@ pub fn import(file_name: &str, text: &str, format: Format, namespace: &str) -> R
     rename(&mut document);
     let config = Config::check(&document.specs, &Config::default(), &mut report);
     let resources = resources(&document, namespace);
-    let configuration = configuration(&config, namespace);
+    let configuration = configuration(&config, namespace, &mut report);
     Ok(Imported { resources, configuration, complaints: report.0 })
 }
 

@@ -290,11 +290,8 @@ address-pools:
     let host = LocalHost { first_ipv4: Some([10, 9, 9, 9].into()) };
     let plan = crate::config::load_text("kubgp.yaml", &file, &[], &host).unwrap_or_else(|e| panic!("{}", e.render(false)));
     let network = &plan.vips.services["web"].networks[0];
-    let communities: Vec<u32> = network.communities.iter().copied().collect();
-    assert_eq!(
-        (network.prefix.to_string(), network.local_pref, communities),
-        ("10.3.0.5/32".to_owned(), Some(200), vec![64500 << 16 | 7, 64500 << 16 | 8])
-    );
+    assert_eq!((network.prefix.to_string(), network.attrs.head().local_pref()), ("10.3.0.5/32".to_owned(), Some(200)));
+    assert!(network.attrs.communities().eq([64500 << 16 | 7, 64500 << 16 | 8]));
 }
 
 #[test]
