@@ -276,7 +276,7 @@ bgp-communities: { mine: '64500:7' }
 address-pools:
 - name: p
   protocol: bgp
-  addresses: [10.1.0.0/24, 10.3.0.5-10.3.0.9]
+  addresses: [10.1.0.0/24]
   avoid-buggy-ips: true
   bgp-advertisements: [{ localpref: 200, communities: [mine] }, { aggregation-length: 24, communities: ['64500:8'] }]
 - { name: l2, protocol: layer2, addresses: [10.2.0.0/24] }
@@ -286,11 +286,11 @@ address-pools:
     assert!(told.contains(&(Severity::Warning, "address-pools[0].bgp-advertisements[1].aggregation-length")), "{told:?}");
     assert!(imported.configuration.contains("# Pool l2 is for layer 2"), "{}", imported.configuration);
     assert!(imported.configuration.contains("# auto-assign and avoid-buggy-ips of pool p are for the role allocator"));
-    let file = format!("{}  services:\n  - {{ name: web, addresses: [10.3.0.5], bind: false }}\n", imported.configuration);
+    let file = format!("{}  services:\n  - {{ name: web, addresses: [10.1.0.5], bind: false }}\n", imported.configuration);
     let host = LocalHost { first_ipv4: Some([10, 9, 9, 9].into()) };
     let plan = crate::config::load_text("kubgp.yaml", &file, &[], &host).unwrap_or_else(|e| panic!("{}", e.render(false)));
     let network = &plan.vips.services["web"].networks[0];
-    assert_eq!((network.prefix.to_string(), network.attrs.head().local_pref()), ("10.3.0.5/32".to_owned(), Some(200)));
+    assert_eq!((network.prefix.to_string(), network.attrs.head().local_pref()), ("10.1.0.5/32".to_owned(), Some(200)));
     assert!(network.attrs.communities().eq([64500 << 16 | 7, 64500 << 16 | 8]));
 }
 
