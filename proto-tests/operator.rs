@@ -14,6 +14,8 @@ mod manifests;
 mod migration;
 #[path = "operator/permissions.rs"]
 mod permissions;
+#[path = "operator/policies.rs"]
+mod policies;
 #[path = "operator/reflectors.rs"]
 mod reflectors;
 #[path = "operator/render.rs"]

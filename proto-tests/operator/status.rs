@@ -43,7 +43,7 @@ fn says_how_the_objects_are(server: &ApiServer) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_shows_the_peers_that_were_sent_its_address() {
-    let net = Net::new(134);
+    let net = Net::new(145);
     let Some(own) = own_address().await else { return };
     let server = ApiServer::start().await.unwrap();
     server.put(node(&net, "n1", RR, Value::Null));

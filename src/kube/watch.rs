@@ -27,8 +27,8 @@ use super::store::{Change, SourceId, Store};
 /// Periods of the watches. The defaults suit a real API server; tests use shorter ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// At least so long between two signals of a change, and at least twice as long as what was done at the last one took, so that
-    /// the owner is busy for half of the time at most. The first after a quiet time comes at once.
+    /// At least so long between two signals of a change, and at least half as long again as what was done at the last one took, so
+    /// that the owner is busy for two thirds of the time at most. The first after a quiet time comes at once.
     pub debounce: Duration,
     /// How long the API server may take to begin an answer.
     pub patience: Duration,
@@ -66,7 +66,6 @@ pub struct Watch {
     store: Store,
     changes: mpsc::Receiver<(SourceId, Change)>,
     tasks: JoinSet<()>,
-    rediscover: watch::Sender<u64>,
     status: watch::Sender<Status>,
     counters: Arc<Counters>,
     client: Client,
@@ -82,7 +81,6 @@ impl Watch {
     /// Starts the watches; needs a tokio runtime. The API server may appear later.
     pub fn start(client: &Client, selections: &Selections, options: Options) -> Self {
         let (sender, changes) = mpsc::channel(QUEUE);
-        let (rediscover, rediscovered) = watch::channel(0);
         let discovery = Arc::new(Discovery::new(client.clone(), options.patience, selections.hidden_groups().clone()));
         let counters = Arc::new(Counters::new(selections.iter().map(|s| s.kind.kind.name)));
         let mut store = Store::new();
@@ -90,14 +88,13 @@ impl Watch {
         for selection in selections.iter() {
             let id = store.add_source(selection.kind);
             let source = Source::new(client.clone(), Arc::clone(&discovery), selection.clone(), options, Arc::clone(&counters));
-            tasks.spawn(source.run(source::Port { id, changes: sender.clone(), rediscover: rediscovered.clone() }));
+            tasks.spawn(source.run(source::Port { id, changes: sender.clone() }));
         }
         let status = watch::Sender::new(Status::of(&store));
         Self {
             store,
             changes,
             tasks,
-            rediscover,
             status,
             counters,
             client: client.clone(),
@@ -119,7 +116,7 @@ impl Watch {
     /// When a watch task has panicked: its kind would silently grow old.
     pub async fn changed(&mut self) {
         if let Some(at) = self.signalled_at.take() {
-            self.quiet_until = Some(at + self.options.debounce.max(at.elapsed() * 2));
+            self.quiet_until = Some(at + self.options.debounce.max(at.elapsed() * 3 / 2));
         }
         loop {
             let due = self.quiet_until.unwrap_or_else(Instant::now);
@@ -151,11 +148,6 @@ impl Watch {
 
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
-    }
-
-    /// Asks again which versions are served, and lists everything again: for when another API group takes over.
-    pub fn rediscover(&self) {
-        self.rediscover.send_modify(|round| *round += 1);
     }
 
     /// Takes in one change and what else is there already, up to the length of the queue.

@@ -235,6 +235,7 @@ impl Families {
         for (cause, count) in &fib.resyncs {
             self.add(&name::FIB_RESYNCS, &[("cause", cause)], *count as f64);
         }
+        self.add(&name::FIB_RIVALS, &[], fib.rivals as f64);
         if let Some(data) = &fib.sync_seconds {
             self.histogram(&name::FIB_SYNC, data);
         }

@@ -378,6 +378,8 @@ pub struct Fib {
     pub operations: Vec<FibOperation>,
     /// Resynchronisations by cause, for example `start`, `overrun`, `link`.
     pub resyncs: Vec<(&'static str, u64)>,
+    /// Routes that the daemon that we took over from wrote since.
+    pub rivals: u64,
     pub sync_seconds: Option<HistogramData>,
 }
 

@@ -48,6 +48,7 @@ fn snapshot() -> Snapshot {
             families: vec![FibFamily { family: "ipv4-unicast", routes: 9, pending: 1 }],
             operations: vec![FibOperation { op: "add", ok: false, count: 2 }],
             resyncs: vec![("overrun", 1)],
+            rivals: 2,
             sync_seconds: None,
         }),
         process: Process { cpu_seconds: Some(1.5), ..Process::default() },

@@ -17,6 +17,7 @@ mod foresight;
 mod merge;
 #[cfg(feature = "kube")]
 mod news;
+pub mod preview;
 #[cfg(feature = "kube")]
 mod reports;
 mod state;

@@ -23,8 +23,10 @@ mod logs;
 mod neighbors;
 mod networks;
 mod policies;
+pub mod preview;
 mod reasons;
 mod route;
+mod route_history;
 mod rows;
 mod scrape;
 mod services;
@@ -42,12 +44,12 @@ use std::sync::atomic::AtomicBool;
 use ipnet::IpNet;
 
 use super::backend::{Answer, Backend, Changes, Rows};
-use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
+use super::query::{EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
     ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, Config, ConfigView, Drain, DrainRequest, Event, FibEntry,
     History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest,
-    PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary,
-    Trace, Version,
+    PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteChange, RouteDetail,
+    ServiceStatus, Summary, Trace, Version,
 };
 use crate::net::PeerSnapshot;
 use crate::operator::View;
@@ -192,6 +194,10 @@ impl Backend for Daemon {
         Box::pin(events::history(self, selector))
     }
 
+    fn route_history(&self, query: HistoryQuery) -> Answer<'_, Vec<RouteChange>> {
+        Box::pin(route_history::changes(self, query))
+    }
+
     fn act(&self, selector: Selector, request: ActionRequest) -> Answer<'_, Vec<ActionOutcome>> {
         Box::pin(async move {
             let found = self.peers(|row| selector.matches(row)).await?;
@@ -321,6 +327,10 @@ impl Backend for Daemon {
 
     fn set_log(&self, request: LogRequest) -> Answer<'_, LogStatus> {
         Box::pin(async move { self.logs().change(request) })
+    }
+
+    fn log(&self) -> Answer<'_, String> {
+        Box::pin(async { Ok(self.logs().tail()) })
     }
 
     fn readiness(&self) -> Answer<'_, Readiness> {

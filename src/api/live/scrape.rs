@@ -311,6 +311,7 @@ fn kernel_routes(counters: &fib::Counters) -> Fib {
         families: Family::ALL.into_iter().map(family).collect(),
         operations: operations.into_iter().flat_map(both).collect(),
         resyncs: fib::Cause::ALL.into_iter().map(|cause| (cause.label(), counters.resyncs.get(cause))).collect(),
+        rivals: counters.rivals,
         sync_seconds: None,
     }
 }

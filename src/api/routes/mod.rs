@@ -41,6 +41,8 @@ routes! { ADMIN, admin:
     get "/v1/neighbors" => read::neighbors;
     get "/v1/neighbors/{id}" => read::neighbor;
     get "/v1/neighbors/{id}/history" => read::history;
+    get "/v1/histories" => read::histories;
+    get "/v1/history" => read::route_history;
     post "/v1/neighbors/{id}/actions" => write::act;
     get "/v1/rib" => read::rib;
     get "/v1/routes/{*prefix}" => read::route;
@@ -65,6 +67,7 @@ routes! { ADMIN, admin:
     get "/v1/drain" => read::drain;
     post "/v1/drain" => write::start_drain;
     delete "/v1/drain" => write::end_drain;
+    get "/v1/log" => read::log;
     put "/v1/log" => write::set_log;
 }
 
@@ -85,6 +88,8 @@ routes! { ADMIN, admin:
         read::neighbors,
         read::neighbor,
         read::history,
+        read::histories,
+        read::route_history,
         read::rib,
         read::route,
         read::explain,
@@ -99,6 +104,7 @@ routes! { ADMIN, admin:
         read::events,
         read::networks,
         read::drain,
+        read::log,
         write::act,
         write::add_network,
         write::delete_network,
