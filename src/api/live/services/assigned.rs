@@ -77,6 +77,7 @@ pub(super) fn explain(state: &State, name: &str) -> Result<Trace, Problem> {
     let (reason, remedy) = verdict(service);
     Ok(Trace {
         prefix: None,
+        neighbor: None,
         service: Some(name.to_owned()),
         to: None,
         steps,
