@@ -32,7 +32,10 @@ pub use preview::{Preview, PreviewRoute, PreviewSession, RouteFate, RouteForm, R
 pub use request::{Action, ActionOutcome, ActionRequest, LogRequest, NetworkRequest, PolicyTestRequest, ReloadRequest};
 pub use rib::{Community, LargeCommunity, Origin, PathDetail, RibCount, RibEntry, RouteDetail, SentTo};
 pub use status::{Check, FamilyMemory, LogStatus, Memory, NeighborCounts, Readiness, RibSize, Summary, Version};
-pub use vip::{AdvertisementInfo, Allocation, Endpoints, PoolInfo, PoolUsage, ServicePeer, ServiceSource, ServiceStatus, TrafficPolicy};
+pub use vip::{
+    AddressRefusal, AdvertisementInfo, Allocation, Endpoints, PoolAnswer, PoolInfo, PoolUsage, ServicePeer, ServiceSource, ServiceStatus,
+    TrafficPolicy,
+};
 
 use std::fmt;
 
