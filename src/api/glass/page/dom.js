@@ -48,18 +48,23 @@ export function facts(pairs) {
   return h("dl.facts", null, known.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))));
 }
 
+// A sentence with `words` in it that are typed or written somewhere.
+export function prose(text) {
+  return String(text).split("`").map((part, at) => (at % 2 ? h("kbd", null, part) : part));
+}
+
 export function section(title, ...content) {
   const id = `s-${title.toLowerCase().replace(/[^a-z]+/g, "-")}`;
   return h("section", { "aria-labelledby": id }, h("h2", { id }, title), ...content);
 }
 
 export function empty(text, hint) {
-  return h("p.empty", null, text, hint ? [h("br"), h("span.hint", null, hint)] : null);
+  return h("p.empty", null, text, hint ? [h("br"), h("span.hint", null, prose(hint))] : null);
 }
 
 // What failed, and what to do about it.
 export function failure(problem) {
-  return h("div.notice.bad", { role: "alert" }, h("p", null, glyph("bad"), " ", h("strong", null, problem.title)), problem.detail ? h("p", null, problem.detail) : null);
+  return h("div.notice.bad", { role: "alert" }, h("p", null, glyph("bad"), " ", h("strong", null, prose(problem.title))), problem.detail ? h("p.remedy", null, prose(problem.detail)) : null);
 }
 
 export function busy() {

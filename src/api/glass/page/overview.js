@@ -1,6 +1,6 @@
 // The daemon at a glance: what is wrong comes first.
 
-import { h, glyph, section, fill, empty } from "./dom.js";
+import { h, glyph, section, fill, empty, prose } from "./dom.js";
 import { number, bytes, duration, moment, FAMILIES } from "./words.js";
 import { SessionMap } from "./map.js";
 import { sign, to } from "./neighbors.js";
@@ -64,9 +64,9 @@ function numbers(place, summary, rows) {
 // What the operator should know before anything else.
 function warnings(summary) {
   const notes = [];
-  const note = (health, title, text) => notes.push(h(`div.notice.${health}`, null, h("p", null, glyph(health), " ", h("strong", null, title)), text ? h("p", null, text) : null));
+  const note = (health, title, text) => notes.push(h(`div.notice.${health}`, null, h("p", null, glyph(health), " ", h("strong", null, prose(title))), text ? h("p", null, text) : null));
   if (summary.configError) note("degraded", "The newest configuration was rejected; the former one runs.", summary.configError);
-  if (summary.confirmWithinSeconds !== undefined) note("degraded", `A reload waits for bgpctl confirm and is undone in ${duration(summary.confirmWithinSeconds)}.`);
+  if (summary.confirmWithinSeconds !== undefined) note("degraded", `A reload waits for \`bgpctl confirm\` and is undone in ${duration(summary.confirmWithinSeconds)}.`);
   if (summary.drainState) {
     const left = summary.drainState.remainingSeconds;
     const text = summary.drainState.stage === "left" ? "Our prefixes are withdrawn." : `Our prefixes carry GRACEFUL_SHUTDOWN${left === undefined ? "" : ` and are withdrawn in ${duration(left)}`}.`;
