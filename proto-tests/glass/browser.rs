@@ -62,6 +62,11 @@ fn sessions_and_routes_of_real_daemons_live() {
     browser.until("document.querySelector('.events')?.innerText.includes('session established')");
     assert!(browser.text("location.pathname") == "/lg/", "the root leads to the page");
 
+    // What is drawn anew takes the focus from nobody.
+    browser.eval("document.querySelector('.down a').focus(); window.then = document.querySelector('.down .for').innerText");
+    browser.until("document.querySelector('.down .for').innerText !== window.then");
+    assert_eq!(browser.text("document.activeElement.closest('.down')?.querySelector('a').innerText"), "gone");
+
     browser.eval("document.querySelector('nav a[href=\"#/neighbors\"]').click()");
     browser.until("document.querySelectorAll('table.grid tbody tr').length === 2");
     assert!(row(&mut browser, &up).contains("up iBGP 64512 Established"), "{}", row(&mut browser, &up));

@@ -71,6 +71,25 @@ export function busy() {
   return h("p.busy", { role: "status" }, "Loading …");
 }
 
+// Puts content into a place and leaves the reader where he is: the focus, how far tables are scrolled, what is unfolded. A text that
+// is being selected stays until it is not.
+export function replace(place, ...content) {
+  const next = h("div", null, ...content);
+  const selection = getSelection();
+  const selecting = selection && !selection.isCollapsed && place.contains(selection.anchorNode);
+  if (selecting || place.innerHTML === next.innerHTML) return;
+  const all = (what) => [...place.querySelectorAll(what)];
+  const focus = all(STOPS).indexOf(document.activeElement);
+  const scrolled = all(".scroll").map((element) => element.scrollLeft);
+  const open = all("details").map((element) => element.open);
+  place.replaceChildren(...next.childNodes);
+  all(".scroll").forEach((element, at) => (element.scrollLeft = scrolled[at] ?? 0));
+  all("details").forEach((element, at) => (element.open = open[at] ?? false));
+  if (focus >= 0) all(STOPS)[focus]?.focus({ preventScroll: true });
+}
+
+const STOPS = "a, button, input, summary";
+
 // Puts what `load` promises into `place`, and only if nothing newer was put there meanwhile.
 const latest = new WeakMap();
 export async function fill(place, load) {
@@ -85,5 +104,5 @@ export async function fill(place, load) {
   }
   if (latest.get(place) !== turn) return;
   place.removeAttribute("aria-busy");
-  place.replaceChildren(...[content].flat());
+  replace(place, content);
 }
