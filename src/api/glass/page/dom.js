@@ -100,6 +100,9 @@ export async function fill(place, load) {
   try {
     content = await load();
   } catch (problem) {
+    // What was known stays while the daemon is away; above it stands that it is.
+    const known = place.firstElementChild && !place.firstElementChild.classList.contains("busy");
+    if (problem.away && known) return place.removeAttribute("aria-busy");
     content = failure(problem.title ? problem : { title: String(problem.message ?? problem) });
   }
   if (latest.get(place) !== turn) return;
