@@ -1,9 +1,9 @@
 //! The role `vip`: addresses of Services go to the peers that MetalLB's objects name.
 
-use super::foresight::{Foresights, foresee};
+use super::foresight::foresee;
 use super::news;
 use super::reports::of_complaint;
-use super::state::Vips;
+use super::state::{Foresights, Vips};
 use super::status::Wanted;
 use crate::config::Identities;
 use crate::config::plan::KubernetesPlan;
