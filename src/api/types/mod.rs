@@ -32,6 +32,9 @@ pub use rib::{Community, LargeCommunity, Origin, PathDetail, RibCount, RibEntry,
 pub use status::{Check, FamilyMemory, LogStatus, Memory, NeighborCounts, Readiness, RibSize, Summary, Version};
 pub use vip::{AdvertisementInfo, Allocation, Endpoints, PoolInfo, PoolUsage, ServicePeer, ServiceSource, ServiceStatus, TrafficPolicy};
 
+/// The content of a CalicoNodeStatus.
+pub use crate::operator::calico_status::NodeStatus;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -157,7 +160,7 @@ single! {
     Neighbor => "Neighbor", RibCount => "RibCount", RouteDetail => "Route", Trace => "Trace", Summary => "Summary", Memory => "Memory",
     Version => "Version", Config => "Config", History => "History", PolicyTestResult => "PolicyTestResult", Network => "Network",
     ReloadResult => "ReloadResult", LogStatus => "LogStatus", Drain => "Drain", Readiness => "Readiness",
-    Preview => "Preview",
+    Preview => "Preview", NodeStatus => "CalicoNodeStatus",
 }
 
 /// An error answer (RFC 9457), served as `application/problem+json`.
