@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
 
+#[path = "operator/alerts.rs"]
+mod alerts;
 #[path = "operator/allocator.rs"]
 mod allocator;
 #[path = "apiserver/mod.rs"]

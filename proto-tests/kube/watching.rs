@@ -292,6 +292,21 @@ async fn heartbeats_signal_nothing_and_bursts_signal_once() {
 }
 
 #[tokio::test]
+async fn who_is_busy_with_one_signal_has_half_as_long_a_rest_before_the_next() {
+    let server = with_services(&["a"]).await;
+    let mut watch = watch(&server, &only(Selection::of::<Service>())).await;
+    until(&mut watch, "the first list", |store| names(store).len() == 1).await;
+    server.put(service("b"));
+    timeout(BOUND, watch.changed()).await.expect("a signal");
+    let begin = tokio::time::Instant::now();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let work = begin.elapsed();
+    server.put(service("c"));
+    timeout(BOUND, watch.changed()).await.expect("the next signal");
+    assert!(begin.elapsed() + std::time::Duration::from_millis(5) >= work * 3 / 2, "{:?} after {work:?} of work", begin.elapsed());
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_the_kubeconfig_is_said() {
     let missing = Connection::read(Some(std::path::Path::new("/nonexistent/kubeconfig"))).await;
     let Err(error @ Error::Kubeconfig(..)) = missing else { panic!("{missing:?}") };

@@ -177,6 +177,7 @@ async fn the_role_of_speakers_is_what_they_do() {
     let tor = peer_of(&net, CLIENT, &own.to_string());
     has_done(&server, "patch", "servicebgpstatuses/status");
     has_done(&server, "create", "events");
+    has_done(&server, "patch", "configurationstates/status");
     drop(tor);
     has_done(&server, "delete", "servicebgpstatuses");
     let _tor = peer_of(&net, CLIENT, &own.to_string());
@@ -196,6 +197,8 @@ async fn the_role_of_allocators_is_what_they_do() {
     server.put(allocator::wanting("a", json!({})));
     allocator::has(&server, "a", "203.0.113.0");
     has_done(&server, "get", "services");
+    has_done(&server, "patch", "ipaddresspools/status");
+    has_done(&server, "patch", "configurationstates/status");
     has_done(&server, "create", "events");
     for (kind, address) in [("ClusterIP", None), ("LoadBalancer", Some("203.0.113.0"))] {
         let mut service = server.get("v1/Service", "shop", "a").unwrap();

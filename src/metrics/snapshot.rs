@@ -73,6 +73,8 @@ pub struct IpamPool {
     pub name: String,
     pub total: [u128; 2],
     pub used: [u64; 2],
+    /// That have addresses of it.
+    pub services: u64,
 }
 
 /// Services of a node that announces their addresses.

@@ -61,7 +61,7 @@ fn followed() -> Snapshot {
     let announced = vec![("shop/web".into(), "203.0.113.5".into())];
     let ipam = Ipam {
         leads: true,
-        pools: vec![IpamPool { name: "public".into(), total: [256, 0], used: [3, 0] }],
+        pools: vec![IpamPool { name: "public".into(), total: [256, 0], used: [3, 0], services: 4 }],
         failures: vec![("public".into(), "poolExhausted", 4)],
         write_failures: 5,
     };

@@ -2,7 +2,7 @@
 
 use super::allocator;
 use super::news::{self, Voice};
-use super::state::State;
+use super::state::{Question, State};
 use super::translate::{Named, Translated, Translator};
 use crate::config::file::Asn;
 use crate::config::plan::{KubernetesPlan, Plan, RemoteAs};
@@ -17,14 +17,14 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 /// Runs as long as the speaker does. Other settings of the section `kubernetes` start it anew.
-pub async fn run(speaker: Handle, state: watch::Sender<Arc<State>>) {
+pub async fn run(speaker: Handle, state: watch::Sender<Arc<State>>, questions: mpsc::Receiver<Question>) {
     let mut running = speaker.watch_running();
-    let mut operator = Operator { speaker, state, told: None, refusal: None, occupied: None, voice: None };
+    let mut operator = Operator { speaker, state, questions, told: None, refusal: None, occupied: None, voice: None };
     loop {
         let plan = running.borrow_and_update().plan.kubernetes.clone();
         let mut helpers = Helpers::default();
@@ -78,6 +78,8 @@ async fn other(running: &mut watch::Receiver<Arc<Running>>, plan: Option<&Kubern
 struct Operator {
     speaker: Handle,
     state: watch::Sender<Arc<State>>,
+    /// What would become of Services, asked by people.
+    questions: mpsc::Receiver<Question>,
     /// What the speaker was told last. It tries this again by itself when the file is reloaded.
     told: Option<Inputs>,
     /// Why that is not in force.
@@ -138,6 +140,8 @@ impl Operator {
                 () = watch.changed() => {}
                 // The watch lives as long as this loop, so there is a next one.
                 _ = status.changed() => {}
+                // Nobody listens who did not want to wait.
+                Some(question) = self.questions.recv() => drop(question.send(translator.foresights(watch.store()))),
                 changed = running.changed() => match changed {
                     Ok(()) => self.notice(&running.borrow_and_update()),
                     Err(_) => return,
@@ -258,9 +262,7 @@ impl Operator {
         reports.dedup();
         let before: BTreeSet<Report> = self.state.borrow().reports.iter().cloned().collect();
         for report in reports.iter().filter(|report| !before.contains(report)) {
-            // Pools are the business of the allocator: one Event is enough.
-            let about = news::about_report(store, report).filter(|about| about.kind != "IPAddressPool");
-            if let (Some(voice), Some(about)) = (&self.voice, about) {
+            if let (Some(voice), Some(about)) = (&self.voice, news::about_report(store, report)) {
                 voice.events.publish(about, news::of_report(report));
             }
             let Report { severity, object, field, message } = report;

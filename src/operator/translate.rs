@@ -1,6 +1,7 @@
 //! From the store to the speaker's inputs, role by role.
 
 use super::environment::Environment;
+use super::foresight::Foresights;
 use super::merge::{Merged, Merger, object_of};
 use super::state::Vips;
 use super::status::Wanted;
@@ -187,6 +188,11 @@ impl Translator {
     /// What the role `vip` has to tell on objects since the last call, and what it wants to announce.
     pub fn said(&mut self) -> (Vec<(About, News)>, Option<Arc<Wanted>>) {
         self.vip.as_mut().map(Vip::said).unwrap_or_default()
+    }
+
+    /// What an allocator would decide about Services without address.
+    pub fn foresights(&self, store: &Store) -> Foresights {
+        self.vip.as_ref().map(|vip| vip.foresights(store)).unwrap_or_default()
     }
 
     fn calico(&self, store: &Store) -> Result<calico::Output, Hold> {
