@@ -104,8 +104,8 @@ fn only_questions_are_understood() {
 }
 
 fn route(prefix: &str, best: bool, more: Value) -> Route {
-    let mut all =
-        json!({"prefix": prefix, "best": best, "asPath": [], "origin": "igp", "communities": [], "largeCommunities": [], "valid": true});
+    let mut all = json!({"prefix": prefix, "best": best, "asPath": [], "origin": "igp", "communities": [], "largeCommunities": [], "valid": true,
+        "stale": false, "filtered": false, "local": false, "internal": true, "multipath": false, "advertised": false, "clusterList": []});
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let interface = all.as_object_mut().unwrap().remove("interface").map(|name| name.as_str().unwrap().to_owned());
     Route { entry: serde_json::from_value(all).unwrap(), interface, since: at("2026-05-02T11:00:07Z") }
