@@ -9,6 +9,7 @@ mod drain;
 mod event;
 mod explain;
 mod fib;
+mod health;
 mod neighbor;
 mod preview;
 mod request;
@@ -22,6 +23,7 @@ pub use drain::{Drain, DrainCause, DrainRequest, DrainStage};
 pub use event::{Event, EventKind, History, HistoryEntry, RouteChange, RouteChangeKind, WatchEvent, WatchKind};
 pub use explain::{Step, Trace, Verdict};
 pub use fib::{FibEntry, FibState, FibView, Hop, Interface, NextHop};
+pub use health::Health;
 pub use neighbor::{
     Admin, BfdState, BfdStatus, Capabilities, Capability, Direction, ErrorInfo, FamilyStatus, GrState, LimitAction, LimitStatus, Malformed,
     MessageCounters, Messages, Neighbor, NeighborType, Queues, SessionState, TcpErrorInfo, TcpHints, Timers,
@@ -34,6 +36,9 @@ pub use vip::{
     AddressRefusal, AdvertisementInfo, Allocation, Endpoints, PoolAnswer, PoolInfo, PoolUsage, ServicePeer, ServiceSource, ServiceStatus,
     TrafficPolicy,
 };
+
+/// The content of a CalicoNodeStatus.
+pub use crate::operator::calico_status::NodeStatus;
 
 use std::fmt;
 
@@ -160,7 +165,7 @@ single! {
     Neighbor => "Neighbor", RibCount => "RibCount", RouteDetail => "Route", Trace => "Trace", Summary => "Summary", Memory => "Memory",
     Version => "Version", Config => "Config", History => "History", PolicyTestResult => "PolicyTestResult", Network => "Network",
     ReloadResult => "ReloadResult", LogStatus => "LogStatus", Drain => "Drain", Readiness => "Readiness",
-    Preview => "Preview",
+    Preview => "Preview", NodeStatus => "CalicoNodeStatus",
 }
 
 /// An error answer (RFC 9457), served as `application/problem+json`.
