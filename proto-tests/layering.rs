@@ -52,7 +52,7 @@ const ROOMS: &[Room] = &[
     shell(
         "speaker",
         &["wire", "policy", "session", "rib", "export", "fib", "net", "config"],
-        &["tokio", "arc_swap", "notify", "tracing_subscriber"],
+        &["tokio", "arc_swap", "notify", "sd_notify", "tracing_subscriber"],
     ),
     shell("vips", &["fib", "config", "speaker"], &["tokio", "tokio_rustls", "rustls", "hyper", "hyper_util", "http_body_util"]),
     shell("operator", &["wire", "config", "kube", "speaker"], &["tokio"]),
