@@ -16,3 +16,5 @@ mod routes;
 pub mod server;
 mod stream;
 pub mod types;
+
+pub use routes::description;
