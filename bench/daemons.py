@@ -219,15 +219,15 @@ class GoBgp(Daemon):
 def find(wanted, load, build):
     """The daemons of these names that there are, in this order."""
 
-    def installed(kind, *places):
-        return lambda name: (path := next(filter(None, map(shutil.which, places)), None)) and kind(name, path)
-
-    def given(kind, variable, inside):
-        """By environment: VARIABLE=/path/to/binary, or VARIABLE_ROOT=/folder with a whole system."""
+    def of(kind, variable, *places):
+        """By environment: VARIABLE=/path/to/binary, VARIABLE_ROOT=/folder with a whole system, or both; else where it is installed."""
 
         def make(name):
-            root = os.environ.get(f"{variable}_ROOT")
-            path = inside if root else os.environ.get(variable)
+            root, path = os.environ.get(f"{variable}_ROOT"), os.environ.get(variable)
+            if root and not path:
+                path = next((place for place in places if os.path.exists(root + place)), None)
+            elif not path:
+                path = next(filter(None, map(shutil.which, places)), None)
             return path and kind(name, path, root)
 
         return make
@@ -238,11 +238,11 @@ def find(wanted, load, build):
         "kubgpd": kubgpd(None),
         "kubgpd-1": kubgpd(1),
         "kubgpd-2": kubgpd(2),
-        "bird2": installed(Bird, "bird", "/usr/sbin/bird"),
-        "frr": installed(Frr, "/usr/lib/frr/bgpd"),
-        "gobgp": installed(GoBgp, "gobgpd"),
-        "bird3": given(Bird, "BIRD3", "/usr/sbin/bird"),
-        "frr10": given(Frr, "FRR10", "/usr/lib/frr/bgpd"),
+        "bird2": of(Bird, "BIRD2", "/usr/sbin/bird"),
+        "frr": of(Frr, "FRR", "/usr/lib/frr/bgpd"),
+        "gobgp": of(GoBgp, "GOBGP", "/usr/bin/gobgpd"),
+        "bird3": lambda name: any(key.startswith("BIRD3") for key in os.environ) and of(Bird, "BIRD3", "/usr/sbin/bird")(name),
+        "frr10": lambda name: any(key.startswith("FRR10") for key in os.environ) and of(Frr, "FRR10", "/usr/lib/frr/bgpd")(name),
     }
     daemons = []
     for name in wanted:

@@ -3,6 +3,7 @@
 import json
 import statistics
 
+import goals
 import plots
 
 ORDER = ["floor", "kubgpd", "kubgpd-1", "kubgpd-2", "bird2", "bird3", "frr", "frr10", "gobgp"]
@@ -139,7 +140,7 @@ def load(root):
 def write(root, cases):
     """RESULTS.md and the figures, from what is recorded."""
     results = load(root)
-    text = HEAD + "\n" + origin(results)
+    text = HEAD + "\n" + origin(results) + goals.section(results)
     for section, title in SECTIONS.items():
         names = [name for name in cases if name.split("-")[0] == section and any(result["case"] == name for result in results)]
         if names:

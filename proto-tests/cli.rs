@@ -8,6 +8,8 @@
 
 #[path = "cli/backend.rs"]
 mod backend;
+#[path = "cli/cluster.rs"]
+mod cluster;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -97,6 +99,8 @@ async fn tables() {
         ("rib_count", "show rib count"),
         ("route", "show route 10.1.0.0/24"),
         ("explain", "explain 10.1.0.0/24 --to tor-a"),
+        ("explain_neighbor", "explain neighbor tor-b"),
+        ("route_history", "show history 10.1.0.0/16 longer"),
         ("services", "show services"),
         ("services_wide", "show services -o wide"),
         ("services_blocked", "show services --reason noEndpoints --no-headers"),
@@ -110,6 +114,8 @@ async fn tables() {
         ("fib", "show fib"),
         ("nexthops", "show nexthops"),
         ("interfaces", "show interfaces"),
+        ("bfd", "show bfd"),
+        ("bfd_wide", "-o wide show bfd"),
         ("policies", "show policies"),
         ("config", "show config"),
         ("memory", "show memory"),
@@ -137,6 +143,8 @@ async fn json_and_its_kin() {
         ("neighbor_yaml", "show neighbor rr-1 -o yaml"),
         ("rib_json", "show rib -o json"),
         ("rib_ndjson", "show rib -o ndjson"),
+        ("explain_neighbor_json", "explain neighbor tor-b -j"),
+        ("route_history_json", "show history 203.0.113.7 -j"),
         ("route_json", "show route 10.1.0.0/24 -o json"),
         ("summary_json", "show summary -o json"),
         ("monitor_ndjson", "monitor events -o ndjson"),
@@ -252,6 +260,9 @@ async fn exit_codes() {
         ("show neighbor nobody history", 4, "no neighbor `nobody`"),
         ("show route 10.7.0.0/16", 4, "no route to 10.7.0.0/16"),
         ("show service shop/none", 4, "no Service `shop/none`"),
+        ("explain tor-b", 2, "a neighbor `neighbor tor-b`"),
+        ("explain prefix neighbor", 2, "`neighbor PEER`"),
+        ("show history 10.7.0.0/16", 4, "no change of 10.7.0.0/16 is known"),
         ("explain svc/a/b/c", 2, "write a Service as svc/NAMESPACE/NAME"),
         ("clear nobody", 4, "no such neighbor"),
         ("clear all", 5, "2 of 4 neighbors refused"),

@@ -42,6 +42,7 @@ const ROOMS: &[Room] = &[
             "smallvec",
         ],
     ),
+    shell("bfd", &[], &["tokio", "socket2", "nix", "libc"]),
     shell("net", &["wire", "session", "export", "policy", "rib"], &["tokio", "tokio_util", "socket2", "libc"]),
     shell("config", &["wire", "policy", "session", "rib", "export"], &["serde", "serde_saphyr", "serde_json", "miette", "regex"]),
     shell(
@@ -51,7 +52,7 @@ const ROOMS: &[Room] = &[
     ),
     shell(
         "speaker",
-        &["wire", "policy", "session", "rib", "export", "fib", "net", "config"],
+        &["wire", "policy", "session", "rib", "export", "fib", "bfd", "net", "config"],
         &["tokio", "arc_swap", "notify", "sd_notify", "tracing_subscriber"],
     ),
     shell("vips", &["fib", "config", "speaker"], &["tokio", "tokio_rustls", "rustls", "hyper", "hyper_util", "http_body_util"]),
@@ -59,10 +60,14 @@ const ROOMS: &[Room] = &[
     shell("metrics", &[], &["prometheus"]),
     shell(
         "api",
-        &["operator", "vips", "speaker", "config", "wire", "policy", "session", "rib", "export", "fib", "net", "metrics"],
+        &["operator", "vips", "speaker", "config", "wire", "policy", "session", "rib", "export", "fib", "bfd", "net", "metrics"],
         &["axum", "hyper", "hyper_util", "http_body_util", "serde", "serde_json", "tokio", "utoipa", "jiff", "futures_util", "regex"],
     ),
-    shell("cli", &["api", "config"], &["clap", "clap_complete", "comfy_table", "jiff", "serde", "serde_json", "serde_saphyr", "tokio"]),
+    shell(
+        "cli",
+        &["api", "config"],
+        &["clap", "clap_complete", "clap_mangen", "comfy_table", "jiff", "ratatui", "serde", "serde_json", "serde_saphyr", "tokio"],
+    ),
 ];
 
 const EVERYWHERE: &[&str] = &["std", "bytes", "ipnet", "core", "alloc"];

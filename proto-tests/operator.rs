@@ -318,6 +318,18 @@ async fn own_address() -> Option<std::net::Ipv4Addr> {
     own
 }
 
+/// The profile of the objects is that of a session of BFD; another one is taken over by the same session.
+fn path_is_watched(net: &Net, server: &ApiServer, speaker: &Daemon) {
+    let shown = |receive: f64| {
+        let session = speaker.json("show bfd")["items"][0].clone();
+        let is_it = session["address"] == net.ip(CLIENT) && session["profile"] == "metallb/fast" && session["receiveSeconds"] == receive;
+        is_it.then(|| session["localDiscriminator"].clone())
+    };
+    let before = eventually("the path is watched", || shown(0.3));
+    server.put(metallb("BFDProfile", "v1beta1", "fast", json!({"receiveInterval": 70, "detectMultiplier": 5})));
+    assert_eq!(eventually("the other interval counts", || shown(0.07)), before, "in the same session");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn addresses_of_services_go_to_the_peers_of_metallb_objects_while_there_are_endpoints() {
     // Both ends are on one machine, so that the next hop is of no use to the peer: what counts here is what it hears.
@@ -354,7 +366,8 @@ async fn addresses_of_services_go_to_the_peers_of_metallb_objects_while_there_ar
     assert!(!speaker.prefixes("show rib").iter().any(|p| p.starts_with("198.51.")), "nothing comes in from such a peer");
     assert!(is_ready(&speaker));
     let config = speaker.ok("show config");
-    assert!(config.contains("# warning: BGPPeer default/tor: spec.bfdProfile: BFD is not available"), "{config}");
+    assert!(!config.contains("# warning"), "{config}");
+    path_is_watched(&net, &server, &speaker);
 
     let since = speaker.neighbor("tor")["stateSince"].clone();
     server.put(slice("mail", Some("n1")));

@@ -13,6 +13,8 @@ pub mod export;
 
 pub mod fib;
 
+pub mod bfd;
+
 pub mod net;
 
 pub mod config;

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 use kubgp::api::backend::{Answer, Backend, Batch, Changes, Rows};
-use kubgp::api::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, PrefixMatch, RibQuery, RibView, Selector, ServiceQuery};
+use kubgp::api::query::{
+    EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, PrefixMatch, RibQuery, RibView, Selector, ServiceQuery,
+};
 use kubgp::api::types::*;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -20,10 +22,12 @@ pub struct Rest {
     policies: Vec<PolicyInfo>,
     history: History,
     route: RouteDetail,
+    route_history: Vec<RouteChange>,
     explain: Trace,
     fib: Vec<FibEntry>,
     next_hops: Vec<NextHop>,
     interfaces: Vec<Interface>,
+    bfd: Vec<BfdSession>,
     events: Vec<Event>,
     networks: Vec<Network>,
     services: Vec<ServiceStatus>,
@@ -160,6 +164,11 @@ impl Backend for Memo {
         answer(if selector == Selector::Peer("tor-b".into()) { vec![self.rest.history.clone()] } else { Vec::new() })
     }
 
+    fn route_history(&self, query: HistoryQuery) -> Answer<'_, Vec<RouteChange>> {
+        let found: Vec<_> = self.rest.route_history.iter().filter(|change| query.matches(&change.prefix)).cloned().collect();
+        if found.is_empty() { refuse(Problem::not_found(format!("no change of {} is known", query.prefix))) } else { answer(found) }
+    }
+
     fn act(&self, selector: Selector, request: ActionRequest) -> Answer<'_, Vec<ActionOutcome>> {
         self.record(format!("{} {selector:?} {}", request.action.name(), request.reason));
         let outcome = |neighbor: &Neighbor| ActionOutcome {
@@ -201,6 +210,11 @@ impl Backend for Memo {
     }
 
     fn explain(&self, query: ExplainQuery) -> Answer<'_, Trace> {
+        if let Some(name) = query.neighbor {
+            let selector = Selector::Peer(name);
+            let row = self.neighbors.iter().find(|row| selector.matches(row)).unwrap();
+            return answer(kubgp::api::session_trace::trace(row));
+        }
         match query.service {
             Some(service) => answer(Trace { service: Some(service), ..self.rest.explain_service.clone() }),
             None => answer(Trace { prefix: query.prefix, ..self.rest.explain.clone() }),
@@ -239,6 +253,10 @@ impl Backend for Memo {
 
     fn interfaces(&self) -> Answer<'_, Vec<Interface>> {
         answer(self.rest.interfaces.clone())
+    }
+
+    fn bfd(&self) -> Answer<'_, Vec<BfdSession>> {
+        answer(self.rest.bfd.clone())
     }
 
     fn events(&self, _query: EventQuery) -> Answer<'_, Vec<Event>> {
@@ -310,6 +328,10 @@ impl Backend for Memo {
 
     fn set_log(&self, request: LogRequest) -> Answer<'_, LogStatus> {
         answer(LogStatus { directives: request.directives, reverts_in_seconds: request.for_seconds })
+    }
+
+    fn log(&self) -> Answer<'_, String> {
+        answer("a line\n".to_owned())
     }
 
     fn readiness(&self) -> Answer<'_, Readiness> {

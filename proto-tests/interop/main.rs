@@ -6,6 +6,7 @@
 #[cfg(feature = "kube")]
 #[path = "../apiserver/mod.rs"]
 mod apiserver;
+mod bfd;
 #[cfg(feature = "kube")]
 mod calico;
 #[cfg(feature = "kube")]

@@ -572,8 +572,12 @@ impl Network {
         if self.wires.iter().filter(open).any(|w| w.lost) {
             return Some("a connection is dead and its end does not know".to_owned());
         }
-        let written = |w: &Wire| w.pipes.iter().any(|p| !p.is_empty());
-        self.wires.iter().filter(open).any(written).then(|| "bytes are on their way".to_owned())
+        if self.wires.iter().filter(open).any(|w| w.pipes.iter().any(|p| !p.is_empty())) {
+            return Some("bytes are on their way".to_owned());
+        }
+        // A link that is stalled keeps the end of a connection back, too.
+        let ending = |w: &Wire| (0..2).any(|side| w.ends[1 - side].open && w.pipes[side].ended().is_some());
+        self.wires.iter().any(ending).then(|| "the end of a connection is on its way".to_owned())
     }
 
     /// Runs until the network is at rest.

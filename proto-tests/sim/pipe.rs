@@ -14,7 +14,7 @@ pub struct Pipe {
     capacity: usize,
     /// What follows the last byte.
     end: Cell<Option<End>>,
-    /// The reader is gone: what is written goes nowhere.
+    /// What is written goes nowhere: the reader is gone, or the connection was reset.
     drained: Cell<bool>,
 }
 
@@ -34,12 +34,15 @@ impl Pipe {
 
     /// Writes beyond the capacity, for the last message of a connection that ends.
     pub fn append(&self, bytes: &[u8]) {
-        self.bytes.borrow_mut().extend(bytes);
+        if !self.drained.get() {
+            self.bytes.borrow_mut().extend(bytes);
+        }
     }
 
     pub fn finish(&self, end: End) {
+        // After a reset nothing arrives, and the writer may not know yet.
         if end == End::Reset {
-            self.bytes.borrow_mut().clear();
+            self.drain();
         }
         if self.end.get() != Some(End::Reset) {
             self.end.set(Some(end));

@@ -14,6 +14,7 @@ pub mod query;
 pub mod remedy;
 mod routes;
 pub mod server;
+pub mod session_trace;
 mod stream;
 pub mod types;
 

@@ -11,10 +11,13 @@ use super::neighbor::{self, Section};
 use super::output::{Tabular, Text, one_line};
 use super::words;
 use crate::api::client::escape;
-use crate::api::query::{ConfigQuery, EventQuery, ExplainQuery, FibQuery, Format, NeighborQuery, RibQuery, Selector, ServiceQuery};
+use crate::api::query::{
+    ConfigQuery, EventQuery, ExplainQuery, FibQuery, Format, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery,
+};
 use crate::api::types::{
-    AdvertisementInfo, Allocation, Config, Document, Event, FibEntry, FibView, History, Interface, List, Listed, Memory, Neighbor, NextHop,
-    PolicyInfo, PoolInfo, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
+    AdvertisementInfo, Allocation, BfdSession, Config, Document, Event, FibEntry, FibView, History, Interface, List, Listed, Memory,
+    Neighbor, NextHop, PolicyInfo, PoolInfo, RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
+    WatchEvent,
 };
 
 /// For requests without parameters.
@@ -33,9 +36,13 @@ pub(super) async fn show(context: &mut Context<'_>, what: &Show) -> Result<(), F
         Show::Pools => list::<PoolInfo>(context, "/v1/pools", &NOTHING).await,
         Show::Allocations => list::<Allocation>(context, "/v1/allocations", &NOTHING).await,
         Show::Advertisements => list::<AdvertisementInfo>(context, "/v1/advertisements", &NOTHING).await,
+        Show::History { prefix, longer } => {
+            list::<RouteChange>(context, "/v1/history", &HistoryQuery { prefix: *prefix, longer: longer.is_some() }).await
+        }
         Show::Fib { view } => fib(context, *view).await,
         Show::Nexthops => list::<NextHop>(context, "/v1/nexthops", &NOTHING).await,
         Show::Interfaces => list::<Interface>(context, "/v1/interfaces", &NOTHING).await,
+        Show::Bfd => list::<BfdSession>(context, "/v1/bfd", &NOTHING).await,
         Show::Policies => list::<PolicyInfo>(context, "/v1/policies", &NOTHING).await,
         Show::Config(args) => document::<Config>(context, "/v1/config", &ConfigQuery { view: args.view() }).await,
         Show::Memory => document::<Memory>(context, "/v1/memory", &NOTHING).await,
@@ -47,12 +54,15 @@ pub(super) async fn show(context: &mut Context<'_>, what: &Show) -> Result<(), F
     }
 }
 
-pub(super) async fn explain(context: &mut Context<'_>, subject: &Subject, to: Option<&String>) -> Result<(), Failure> {
-    let (prefix, service) = match subject {
-        Subject::Prefix(prefix) => (Some(*prefix), None),
-        Subject::Service(name) => (None, Some(name.clone())),
+pub(super) async fn explain(context: &mut Context<'_>, subject: &[String], to: Option<&String>) -> Result<(), Failure> {
+    let nothing = ExplainQuery { prefix: None, service: None, neighbor: None, to: to.cloned() };
+    let query = match Subject::parse(subject).map_err(Failure::Usage)? {
+        Subject::Prefix(prefix) => ExplainQuery { prefix: Some(prefix), ..nothing },
+        Subject::Service(name) => ExplainQuery { service: Some(name), ..nothing },
+        Subject::Neighbor(_) if to.is_some() => return Err(Failure::usage("--to belongs to a prefix or a Service")),
+        Subject::Neighbor(peer) => ExplainQuery { neighbor: Some(peer), ..nothing },
     };
-    document::<Trace>(context, "/v1/explain", &ExplainQuery { prefix, service, to: to.cloned() }).await
+    document::<Trace>(context, "/v1/explain", &query).await
 }
 
 pub(super) async fn monitor(context: &mut Context<'_>, what: &Monitor) -> Result<(), Failure> {
@@ -261,11 +271,11 @@ async fn rows<T: Tabular + Listed + Serialize + DeserializeOwned, Q: Serialize>(
             _ => pending.extend(item.rows(&printer.style)),
         }
         if pending.len() >= ROWS_AT_ONCE {
-            table.write(printer.out, std::mem::take(&mut pending))?;
+            printer.rows(&mut table, std::mem::take(&mut pending))?;
         }
     }
     match output {
-        Output::Table | Output::Wide => Ok(table.write(printer.out, pending)?),
+        Output::Table | Output::Wide => Ok(printer.rows(&mut table, pending)?),
         _ => Ok(()),
     }
 }

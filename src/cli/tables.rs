@@ -1,12 +1,13 @@
 //! The lines of every table.
 
+mod bfd;
 mod vip;
 
 use super::output::{Column, Row, Style, Tabular, Tone};
 use super::text::{or_dash, seconds, uptime_or_dash, why_down};
 use crate::api::types::{
     ActionOutcome, Admin, BfdState, Event, EventKind, FamilyStatus, FibEntry, FibState, GrState, Hop, Interface, Neighbor, NeighborType,
-    Network, NextHop, Origin, PolicyInfo, RibEntry,
+    Network, NextHop, Origin, PolicyInfo, RibEntry, RouteChange, RouteChangeKind,
 };
 
 const fn left(title: &'static str) -> Column {
@@ -373,6 +374,32 @@ impl Tabular for Event {
 
     fn name(&self) -> String {
         self.kind.name().to_owned()
+    }
+}
+
+impl Tabular for RouteChange {
+    fn columns(_wide: bool) -> &'static [Column] {
+        const { &[left("AT"), left("NETWORK"), left("BEST"), left("FROM"), left("NEXT HOP"), right("LPREF"), right("PATH LENGTH")] }
+    }
+
+    fn rows(&self, style: &Style) -> Vec<Row> {
+        let ours = (self.kind == RouteChangeKind::Best && self.peer.is_none()).then(|| "ourselves".to_owned());
+        let from = self.peer_name.clone().or_else(|| self.peer.map(|peer| peer.to_string())).or(ours);
+        let next_hop = or_dash(self.next_hop);
+        let cells = vec![
+            style.time(self.at),
+            self.prefix.to_string(),
+            self.kind.name().to_owned(),
+            or_dash(from),
+            next_hop,
+            or_dash(self.local_pref),
+            or_dash(self.as_path_length),
+        ];
+        vec![Row { cells, tone: if self.kind == RouteChangeKind::Gone { Tone::Red } else { Tone::Plain } }]
+    }
+
+    fn name(&self) -> String {
+        self.prefix.to_string()
     }
 }
 

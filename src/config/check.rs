@@ -1,5 +1,6 @@
 //! From what people wrote to what runs. Goes through everything and collects complaints; a Plan comes out only when there are none.
 
+mod bfd;
 mod fib;
 mod kubernetes;
 mod network;
@@ -10,7 +11,7 @@ mod vips;
 
 use super::complaint::{Complaint, Path, did_you_mean};
 use super::file::{self, File, Session};
-use super::plan::{ApiPlan, DrainPlan, LogPlan, MetricsPlan, Plan, PolicyPlan, RouterPlan, SecretSource};
+use super::plan::{ApiPlan, BfdProfile, DrainPlan, LogPlan, MetricsPlan, Plan, PolicyPlan, RouterPlan, SecretSource};
 use crate::wire::attr::Tags;
 use crate::wire::{Asn, ClusterId, RouterId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -129,7 +130,7 @@ struct Checker<'a> {
     broken_policies: BTreeSet<String>,
     tags: BTreeMap<String, Tags>,
     chains: policy::Chains,
-    bfd_profiles: BTreeSet<String>,
+    bfd_profiles: BTreeMap<String, BfdProfile>,
     listens: bool,
     /// The objects of a cluster may tell who we are, so it is no mistake to leave that out.
     awaits_router: bool,
@@ -146,7 +147,7 @@ impl<'a> Checker<'a> {
             broken_policies: BTreeSet::new(),
             tags: BTreeMap::new(),
             chains: policy::Chains::default(),
-            bfd_profiles: BTreeSet::new(),
+            bfd_profiles: BTreeMap::new(),
             listens: true,
             awaits_router: false,
         }
@@ -162,8 +163,8 @@ impl<'a> Checker<'a> {
         for (origin, file) in fragments {
             self.refuse_unsupported(origin, file);
             self.api_version(origin, file);
-            self.bfd_profiles.extend(file.bfd.iter().flat_map(|bfd| &bfd.profiles).flat_map(BTreeMap::keys).cloned());
         }
+        self.collect_bfd_profiles(fragments);
         let kubernetes = self.kubernetes(fragments);
         self.awaits_router = kubernetes.is_some();
         let router = self.router(fragments);
@@ -176,14 +177,14 @@ impl<'a> Checker<'a> {
         let dynamic = self.dynamic(fragments);
         let networks = self.networks(fragments);
         let vips = self.vips(fragments, &networks);
-        let fib = self.fib(fragments, kubernetes.as_ref());
+        let (fib, bfd) = (self.fib(fragments, kubernetes.as_ref()), self.take_bfd_profiles());
         let (api, metrics) = (self.api(fragments), self.metrics(fragments));
         let (log, drain) = (self.log(fragments), self.drain(fragments, kubernetes.is_some()));
         let (policies, tags) = (std::mem::take(&mut self.policies), std::mem::take(&mut self.tags));
         let waiting = router.is_none() && self.awaits_router;
         let router = if waiting { RouterPlan::unknown() } else { router? };
         let mut plan =
-            Plan { router, listeners, peers, dynamic, networks, vips, policies, tags, fib, kubernetes, api, metrics, log, drain };
+            Plan { router, listeners, peers, dynamic, networks, vips, policies, tags, fib, bfd, kubernetes, api, metrics, log, drain };
         if waiting {
             plan.listeners.clear();
             plan.peers.clear();

@@ -1,8 +1,8 @@
 //! From the running Plan to the next one: what to do, in an order that works. An unchanged peer appears in no action.
 
 use super::plan::{
-    ApiPlan, DrainPlan, DynamicPlan, FibPlan, KubernetesPlan, LogPlan, MetricsPlan, NetworkPlan, PeerKey, PeerPlan, Plan, PolicyPlan,
-    RouterPlan, SessionPlan, VipsPlan,
+    ApiPlan, BfdProfile, DrainPlan, DynamicPlan, FibPlan, KubernetesPlan, LogPlan, MetricsPlan, NetworkPlan, PeerKey, PeerPlan, Plan,
+    PolicyPlan, RouterPlan, SessionPlan, VipsPlan,
 };
 use crate::wire::attr::Tags;
 use ipnet::IpNet;
@@ -37,6 +37,8 @@ pub enum Action {
     Originate(Box<NetworkPlan>),
     Vips(VipsPlan),
     Fib(FibPlan),
+    /// BFD profiles by name; the sessions that use them are told with their neighbors.
+    Bfd(BTreeMap<String, BfdProfile>),
     Kubernetes(Option<Box<KubernetesPlan>>),
     Api(ApiPlan),
     Metrics(MetricsPlan),
@@ -70,6 +72,7 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Action> {
     let policies = || Action::Policies { policies: new.policies.clone(), tags: new.tags.clone() };
     push(old.policies != new.policies || old.tags != new.tags, &policies);
     push(old.fib != new.fib, &|| Action::Fib(new.fib.clone()));
+    push(old.bfd != new.bfd, &|| Action::Bfd(new.bfd.clone()));
     push(old.kubernetes != new.kubernetes, &|| Action::Kubernetes(new.kubernetes.clone().map(Box::new)));
     push(old.api != new.api, &|| Action::Api(new.api.clone()));
     push(old.metrics != new.metrics, &|| Action::Metrics(new.metrics.clone()));
@@ -179,6 +182,8 @@ impl Change {
         self.note(old.max_prefixes != new.max_prefixes, "maxPrefixes", Effect::None);
         self.note(old.allow_own_asn != new.allow_own_asn, "allowOwnAsn", Effect::In);
         self.note(old.role != new.role, "role", Effect::Reset);
+        // The session of BFD learns it; the peer's BGP does not.
+        self.note(old.bfd != new.bfd, "bfd", Effect::None);
         self.note(old.import != new.import, "import", Effect::In);
         self.note(old.export != new.export, "export", Effect::Out);
     }

@@ -30,6 +30,8 @@ pub struct Plan {
     /// Names of tags and their bits.
     pub tags: BTreeMap<String, Tags>,
     pub fib: FibPlan,
+    /// By name; sessions hold the settings of theirs themselves.
+    pub bfd: BTreeMap<String, BfdProfile>,
     /// `None`: no API server is asked.
     pub kubernetes: Option<KubernetesPlan>,
     pub api: ApiPlan,
@@ -118,11 +120,38 @@ pub struct SessionPlan {
     pub max_prefixes: Option<MaxPrefixes>,
     pub allow_own_asn: u8,
     pub role: Option<Role>,
+    pub bfd: Option<BfdPlan>,
     pub import: Chain,
     pub export: Chain,
 }
 
+/// How the path to a neighbor is watched (RFC 5882), with the settings of the profile.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BfdPlan {
+    pub profile: String,
+    pub settings: BfdProfile,
+}
+
+/// RFC 5880 6.8.1.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BfdProfile {
+    pub transmit: Duration,
+    pub receive: Duration,
+    /// At least 1.
+    pub multiplier: u8,
+    pub passive: bool,
+    /// For neighbors beyond routers; `None`: as their number of hops allows.
+    pub minimum_ttl: Option<u8>,
+}
+
 impl SessionPlan {
+    /// How many hops the peer may be away.
+    pub fn hops(&self) -> u8 {
+        match self.ttl {
+            Ttl::Send(hops) | Ttl::Security(hops) => hops,
+        }
+    }
+
     pub fn is_ebgp(&self) -> bool {
         match self.remote_as {
             RemoteAs::Fixed(asn) => asn != self.local_as,

@@ -2,7 +2,9 @@
 
 use super::check::{API_VERSION, EBGP_TTL, IBGP_TTL};
 use super::file::{self, File, List, Neighbor, Period, Session};
-use super::plan::{AddPathSend, DynamicPlan, KubernetesPlan, PeerPlan, Plan, RemoteAs, SecretSource, SessionPlan, Ttl, TunnelPlan};
+use super::plan::{
+    AddPathSend, BfdProfile, DynamicPlan, KubernetesPlan, PeerPlan, Plan, RemoteAs, SecretSource, SessionPlan, Ttl, TunnelPlan,
+};
 use crate::policy::Chain;
 use crate::wire::{Family, FamilySet, Role};
 use std::collections::BTreeMap;
@@ -27,7 +29,7 @@ impl Plan {
             policies: filled(policies),
             vips: Some(self.vips.definition.clone()).filter(|vips| *vips != file::Vips::default()),
             fib: Some(self.fib_section()),
-            bfd: None,
+            bfd: self.bfd_section(),
             kubernetes: self.kubernetes.as_ref().map(kubernetes),
             api: Some(file::Api { socket: Some(self.api.socket.clone()), bird_sockets: self.api.bird_sockets.clone() }),
             metrics: Some(file::Metrics {
@@ -63,6 +65,18 @@ impl Plan {
             *group = settings.or(group);
         }
         groups
+    }
+
+    fn bfd_section(&self) -> Option<file::Bfd> {
+        let profile = |p: &BfdProfile| file::BfdProfile {
+            transmit: Some(Period(p.transmit)),
+            receive: Some(Period(p.receive)),
+            multiplier: Some(p.multiplier),
+            passive: Some(p.passive),
+            minimum_ttl: p.minimum_ttl,
+        };
+        let profiles: BTreeMap<_, _> = self.bfd.iter().map(|(name, p)| (name.clone(), profile(p))).collect();
+        filled(profiles).map(|profiles| file::Bfd { profiles: Some(profiles) })
     }
 
     fn fib_section(&self) -> file::Fib {
@@ -160,7 +174,7 @@ fn session(s: &SessionPlan, full: bool) -> Session {
         multihop,
         ttl_security,
         password: s.password.as_ref().map(|p| password(&p.source)),
-        bfd: None,
+        bfd: s.bfd.as_ref().map(|bfd| bfd.profile.clone()),
         graceful_restart: Some(file::GracefulRestart {
             mode: Some(s.graceful_restart.mode),
             time: Some(Period(s.graceful_restart.time)),

@@ -1,6 +1,6 @@
 //! Building chunks: messages in order, with their audiences and the keys that are live in them.
 
-use super::journal::{Audience, Chunk, Messages};
+use super::journal::{Audience, Chunk, Frame, Messages};
 use super::key_list::KeyList;
 use super::pack::Packer;
 use super::route::{NOBODY, RouteId};
@@ -70,6 +70,8 @@ pub(super) struct Builder {
     /// At most so many octets they will take.
     owed_len: usize,
     last: Last,
+    /// Messages and octets that were there before.
+    copied: (usize, usize),
 }
 
 /// The message that was added last, to take it out again.
@@ -89,6 +91,15 @@ pub(super) struct Added {
     pub overfull: bool,
 }
 
+/// A chunk, and the writer's side of it.
+pub(super) struct Finished {
+    pub chunk: Chunk,
+    /// What is live in it, in the order of its messages.
+    pub keys: Vec<u32>,
+    /// Messages and octets that were not copied.
+    pub encoded: (usize, usize),
+}
+
 impl Builder {
     /// Adds one message with as many of `entries`, which share messages, as it takes.
     pub fn add(&mut self, packer: &mut Packer, entries: &[Entry], nlri: NlriOf<'_>, but: [PeerId; 2], owes: [bool; 2]) -> Added {
@@ -104,28 +115,43 @@ impl Builder {
         };
         let entries = &entries[..taken];
         self.keys.extend(entries.iter().map(|e| e.key));
-        let len = self.out.len() - start;
         let mut left_out = but;
         for (peer, owed) in left_out.iter_mut().zip(owes) {
             if owed && withdraws {
                 *peer = NOBODY;
             } else if owed {
-                self.owed.extend(entries.iter().map(|e| (*peer, e.key)));
-                self.owed_len += len;
+                self.owe(*peer, entries.iter().map(|e| e.key), self.out.len() - start);
             }
         }
         let audience = if left_out == [NOBODY; 2] { Audience::All } else { Audience::AllBut(left_out[0], left_out[1]) };
-        self.messages.push(self.out.len() as u32, audience);
+        self.messages.push(self.out.len() as u32, taken, audience);
         Added { entries: taken, overfull: start > 0 && self.out.len() + self.owed_len > CHUNK }
+    }
+
+    /// Adds a message as it is; `keys` are those of its NLRI.
+    pub fn copy(&mut self, frame: &Frame<'_>, keys: &[u32]) {
+        if frame.is_update {
+            self.updates.get_or_insert(self.out.len());
+        }
+        self.out.extend_from_slice(frame.bytes);
+        self.keys.extend_from_slice(keys);
+        self.messages.push(self.out.len() as u32, frame.count, frame.audience);
+        self.copied = (self.copied.0 + 1, self.copied.1 + frame.bytes.len());
+    }
+
+    /// A peer does not get the update with these keys, and may hold what was there before. `len`: the octets of the update.
+    pub fn owe(&mut self, peer: PeerId, keys: impl Iterator<Item = u32>, len: usize) {
+        self.owed.extend(keys.map(|key| (peer, key)));
+        self.owed_len += len;
     }
 
     /// Takes the last message out into a chunk of its own.
     pub fn split_last(&mut self) -> Self {
         let Last { start, keys, owed, owed_len } = self.last;
         let out = self.out.split_off(start);
-        let (_, audience) = self.messages.pop().expect("a message was added");
+        let (count, audience) = self.messages.pop().expect("a message was added");
         let mut messages = Messages::default();
-        messages.push(out.len() as u32, audience);
+        messages.push(out.len() as u32, count, audience);
         let updates = self.updates.filter(|at| *at <= start).map(|_| 0);
         self.updates = self.updates.filter(|at| *at < start);
         let next = Self {
@@ -135,6 +161,7 @@ impl Builder {
             owed: self.owed.split_off(owed),
             owed_len: self.owed_len - owed_len,
             last: Last::default(),
+            copied: (0, 0),
             out,
         };
         self.owed_len = owed_len;
@@ -145,15 +172,15 @@ impl Builder {
         self.messages.is_empty()
     }
 
-    /// Adds the withdraws for single peers. Returns the chunk and the keys that are live in it.
-    pub fn finish(mut self, number: u64, packer: &mut Packer, nlri: NlriOf<'_>) -> (Chunk, Vec<u32>) {
+    /// Adds the withdraws for single peers.
+    pub fn finish(mut self, number: u64, packer: &mut Packer, nlri: NlriOf<'_>) -> Finished {
         let exceptions = self.out.len();
         self.owed.sort_unstable();
         for owed in self.owed.chunk_by(|a, b| a.0 == b.0) {
             let mut rest = owed;
             while let Some((peer, _)) = rest.first() {
                 let taken = packer.withdraw(rest.iter().map(|(_, key)| *key), nlri, &mut self.out);
-                self.messages.push(self.out.len() as u32, Audience::Only(*peer));
+                self.messages.push(self.out.len() as u32, taken, Audience::Only(*peer));
                 rest = &rest[taken..];
             }
         }
@@ -169,6 +196,8 @@ impl Builder {
             updates: self.updates.unwrap_or(exceptions) as u32,
             exceptions: exceptions as u32,
         };
-        (chunk, self.keys)
+        let (messages, octets) = self.copied;
+        let encoded = (chunk.messages.len() - messages, chunk.bytes.len() - octets);
+        Finished { chunk, keys: self.keys, encoded }
     }
 }

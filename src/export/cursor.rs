@@ -131,7 +131,7 @@ impl Cursor {
                 self.refresh = Refresh::Running { end: journal.tail(), enhanced };
                 return enhanced.then_some(Poll::BeginRefresh);
             }
-            Refresh::Running { end, enhanced } if self.next >= end => {
+            Refresh::Running { end, enhanced } if self.next >= end.max(journal.complete_at()) => {
                 self.refresh = Refresh::None;
                 if enhanced {
                     return Some(Poll::EndRefresh);
@@ -160,9 +160,10 @@ impl Cursor {
 
     /// Chunks from this number on come after a marker that is not sent yet.
     fn barrier(&self, view: &View) -> u64 {
-        let eor = self.eor_at.map_or(u64::MAX, |at| at.max(view.journal().complete_at()));
+        let complete = view.journal().complete_at();
+        let eor = self.eor_at.map_or(u64::MAX, |at| at.max(complete));
         match self.refresh {
-            Refresh::Running { end, .. } => eor.min(end),
+            Refresh::Running { end, .. } => eor.min(end.max(complete)),
             Refresh::None | Refresh::Frozen { .. } => eor,
         }
     }

@@ -23,35 +23,40 @@ pub struct Chunk {
 }
 
 /// Where the messages of a chunk end, and whom they are for. Messages side by side often have the same audience, so that is
-/// kept by runs: 4 octets a message.
+/// kept by runs: 6 octets a message.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
     ends: Vec<u32>,
+    /// How many NLRI each has.
+    counts: Vec<u16>,
     /// The first message of each run.
     runs: Vec<(u32, Audience)>,
 }
 
 impl Messages {
     /// Appends a message; `end` is the offset of its end.
-    pub fn push(&mut self, end: u32, audience: Audience) {
+    pub fn push(&mut self, end: u32, count: usize, audience: Audience) {
         if self.runs.last().is_none_or(|(_, last)| *last != audience) {
             self.runs.push((self.ends.len() as u32, audience));
         }
         self.ends.push(end);
+        self.counts.push(u16::try_from(count).expect("a message is shorter than 2^16 octets"));
     }
 
-    /// Takes the last message away.
-    pub fn pop(&mut self) -> Option<(u32, Audience)> {
-        let end = self.ends.pop()?;
+    /// Takes the last message away: how many NLRI it has, and whom it is for.
+    pub fn pop(&mut self) -> Option<(usize, Audience)> {
+        self.ends.pop()?;
+        let count = self.counts.pop()?;
         let (first, audience) = *self.runs.last()?;
         if first as usize == self.ends.len() {
             self.runs.pop();
         }
-        Some((end, audience))
+        Some((count.into(), audience))
     }
 
     pub fn shrink(&mut self) {
         self.ends.shrink_to_fit();
+        self.counts.shrink_to_fit();
         self.runs.shrink_to_fit();
     }
 
@@ -115,7 +120,28 @@ impl Audience {
     }
 }
 
+/// A message for many, as it stands in a chunk.
+pub(super) struct Frame<'a> {
+    pub bytes: &'a [u8],
+    pub audience: Audience,
+    pub is_update: bool,
+    /// How many NLRI it has.
+    pub count: usize,
+}
+
 impl Chunk {
+    /// All messages but the withdraws for single peers.
+    pub(super) fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
+        let mut start = 0;
+        let plain = self.messages.from(0).zip(&self.messages.counts).take_while(|((end, _), _)| *end <= self.exceptions);
+        plain.map(move |((end, audience), count)| {
+            let bytes = &self.bytes[start as usize..end as usize];
+            let is_update = start >= self.updates;
+            start = end;
+            Frame { bytes, audience, is_update, count: (*count).into() }
+        })
+    }
+
     /// The next octets for `peer` at or after `from`, in one piece. A peer whose `floor` is above the chunk gets no withdraws.
     pub(super) fn span(&self, peer: PeerId, floor: u64, from: u32) -> Option<Range<usize>> {
         if self.special.binary_search(&peer).is_ok() {
@@ -165,7 +191,7 @@ pub struct Journal {
     tail: AtomicU64,
     /// Raised when a chunk goes or is replaced.
     version: AtomicU64,
-    /// The tail when everything that the group has to say was first published; `u64::MAX` before.
+    /// The tail when everything that the group has to say was published, or became newer chunks; `u64::MAX` before.
     complete_at: AtomicU64,
     /// How often all chunks were freed of dead entries.
     cleans: AtomicU64,
@@ -181,11 +207,11 @@ struct ShardNeed {
 }
 
 impl Journal {
-    pub(super) fn new(shards: usize) -> Self {
+    pub(super) fn new(tail: u64, shards: usize) -> Self {
         let shard = |_| ShardNeed { need: AtomicU64::new(u64::MAX) };
         Self {
             chunks: Mutex::default(),
-            tail: AtomicU64::new(0),
+            tail: AtomicU64::new(tail),
             version: AtomicU64::new(0),
             complete_at: AtomicU64::new(u64::MAX),
             cleans: AtomicU64::new(0),
@@ -198,7 +224,7 @@ impl Journal {
         self.tail.load(Ordering::Acquire)
     }
 
-    /// The tail when the first full table of the group was published, `u64::MAX` before.
+    /// The tail when the full table of the group was published, or chunks of it became newer ones, last; `u64::MAX` before.
     pub fn complete_at(&self) -> u64 {
         self.complete_at.load(Ordering::Acquire)
     }
@@ -215,8 +241,19 @@ impl Journal {
         self.complete_at.store(at, Ordering::Release);
     }
 
+    /// Routes of a complete table are in the chunk of that number now.
+    pub(super) fn complete_after(&self, number: u64) {
+        let later = |at: u64| (at <= number).then_some(number + 1);
+        // What is not complete yet will be later anyway.
+        let _ = self.complete_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
+    }
+
     pub(super) fn published_need(&self, shard: usize) -> u64 {
         self.shards[shard].need.load(Ordering::Acquire)
+    }
+
+    pub(super) fn chunk(&self, number: u64) -> Option<Arc<Chunk>> {
+        self.lock().get(&number).cloned()
     }
 
     /// Removes and replaces chunks, then appends new ones, all seen at once.
@@ -333,13 +370,13 @@ mod tests {
     #[test]
     fn a_member_reads_one_piece_unless_the_chunk_names_it() {
         let mut messages = Messages::default();
-        messages.push(10, Audience::All);
-        messages.push(20, Audience::AllBut(PeerId(1), NOBODY));
-        messages.push(30, Audience::AllBut(PeerId(2), NOBODY));
-        messages.push(40, Audience::All);
-        messages.push(50, Audience::Only(PeerId(1)));
-        messages.push(60, Audience::Only(PeerId(1)));
-        assert_eq!(messages.pop(), Some((60, Audience::Only(PeerId(1)))));
+        messages.push(10, 1, Audience::All);
+        messages.push(20, 1, Audience::AllBut(PeerId(1), NOBODY));
+        messages.push(30, 1, Audience::AllBut(PeerId(2), NOBODY));
+        messages.push(40, 1, Audience::All);
+        messages.push(50, 1, Audience::Only(PeerId(1)));
+        messages.push(60, 1, Audience::Only(PeerId(1)));
+        assert_eq!(messages.pop(), Some((1, Audience::Only(PeerId(1)))));
         assert_eq!(messages.audiences().count(), 5);
         let special = [PeerId(1), PeerId(2)].into();
         let chunk = Chunk { number: 5, bytes: [0; 50].into(), messages, special, updates: 20, exceptions: 40 };

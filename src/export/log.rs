@@ -4,13 +4,13 @@
 //! owed a withdraw while it may hold an older route of the key; a tombstone stays until everybody has read it; before somebody
 //! reads from the start, chunks are freed of dead entries, since he skips the withdraws.
 
-use super::chunk::{Builder, CHUNK, Entry, Meta, NlriOf};
+use super::chunk::{Builder, CHUNK, Entry, Finished, Meta, NlriOf};
 use super::journal::{Chunk, Journal};
 use super::key_list::KeyList;
 use super::members::Members;
 use super::pack::Packer;
 use super::route::{NOBODY, Route, RouteId, Routes};
-use super::slot::Slot;
+use super::slot::{SPAN, Slot};
 use crate::rib::{Arena, PeerId};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -25,6 +25,8 @@ const REBUILDS: usize = 64;
 const SMALL_CHUNKS: usize = 64;
 /// Newest chunks, which are not merged.
 const FRESH: usize = 16;
+/// Chunks that are so far behind the newest are encoded again, so that slots can do with a few bits of a number.
+const OLD: u64 = if cfg!(test) { 8 } else { SPAN / 2 };
 /// Tombstones that a journal may always have.
 const TOMBSTONES: u64 = 65_536;
 
@@ -74,8 +76,13 @@ pub(super) struct Log {
 
 impl Log {
     pub fn new(shards: usize) -> Self {
+        Self::starting_at(0, shards)
+    }
+
+    /// Whose first chunk has the number `tail`.
+    pub fn starting_at(tail: u64, shards: usize) -> Self {
         Self {
-            journal: Arc::new(Journal::new(shards)),
+            journal: Arc::new(Journal::new(tail, shards)),
             slots: Arena::new(),
             routes: Routes::new(),
             members: Members::new(shards),
@@ -128,7 +135,7 @@ impl Log {
         if old.is_tombstone() && self.breaks(Rule::TombstoneOwes) {
             return false;
         }
-        let unread = need <= old.chunk() && !self.breaks(Rule::Need);
+        let unread = need <= old.chunk(self.journal.tail()) && !self.breaks(Rule::Need);
         match self.routes.get(old.route_id()).exclusion(peer) {
             Some(place) => old.owes()[place] && unread,
             // He got the old route; only the tombstone's withdraw can have reached him since.
@@ -138,10 +145,7 @@ impl Log {
 
     /// Encodes what was staged as new chunks. False when there was nothing.
     pub fn publish(&mut self, packer: &mut Packer, nlri: NlriOf<'_>) -> bool {
-        let keys = std::mem::take(&mut self.staged);
-        let packed = self.pack(keys, usize::MAX, packer, nlri);
-        let new: Vec<Chunk> =
-            (self.journal.tail()..).zip(packed).map(|(number, builder)| self.install(builder, number, packer, nlri)).collect();
+        let new = self.encode_staged(packer, nlri);
         let published = !new.is_empty();
         let gone = std::mem::take(&mut self.gone);
         if published || !gone.is_empty() {
@@ -150,37 +154,58 @@ impl Log {
         published
     }
 
-    /// Encodes keys in their order on the wire; at most `max` chunks, the last of which takes all that is left.
-    fn pack(&self, keys: Vec<u32>, max: usize, packer: &mut Packer, nlri: NlriOf<'_>) -> Vec<Builder> {
-        let mut entries: Vec<Entry> = keys.into_iter().filter_map(|key| Entry::new(key, self.slot(key))).collect();
-        entries.sort_unstable();
-        entries.dedup();
+    fn encode_staged(&mut self, packer: &mut Packer, nlri: NlriOf<'_>) -> Vec<Chunk> {
+        let keys = std::mem::take(&mut self.staged);
+        let packed = self.pack(keys, packer, nlri);
+        (self.journal.tail()..).zip(packed).map(|(number, builder)| self.install(builder, number, packer, nlri)).collect()
+    }
+
+    /// Encodes keys in their order on the wire.
+    fn pack(&self, keys: Vec<u32>, packer: &mut Packer, nlri: NlriOf<'_>) -> Vec<Builder> {
         let mut done = Vec::new();
         let mut current = Builder::default();
-        for bucket in entries.chunk_by(Entry::shares_messages) {
-            let Some(first) = bucket.first() else { continue };
-            let route = self.routes.get(first.route);
-            let owes = if self.breaks(Rule::OnlyWithdraw) && !first.is_tombstone() { [false; 2] } else { first.owes };
-            packer.begin(route);
-            let mut rest = bucket;
-            while !rest.is_empty() {
-                let taken = current.add(packer, rest, nlri, route.but, owes);
-                if taken.overfull && done.len() + 1 < max {
-                    let next = current.split_last();
-                    done.push(std::mem::replace(&mut current, next));
-                }
-                rest = &rest[taken.entries..];
-            }
-        }
+        self.add(&mut current, &self.entries(keys), packer, nlri, Some(&mut done));
         if !current.is_empty() {
             done.push(current);
         }
         done
     }
 
+    fn entries(&self, keys: Vec<u32>) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = keys.into_iter().filter_map(|key| Entry::new(key, self.slot(key))).collect();
+        entries.sort_unstable();
+        entries.dedup();
+        entries
+    }
+
+    /// Encodes entries. `full` takes what there is whenever another message would make the chunk too long; without it, all go into one.
+    fn add(&self, builder: &mut Builder, entries: &[Entry], packer: &mut Packer, nlri: NlriOf<'_>, mut full: Option<&mut Vec<Builder>>) {
+        for bucket in entries.chunk_by(Entry::shares_messages) {
+            let Some(first) = bucket.first() else { continue };
+            let route = self.routes.get(first.route);
+            packer.begin(route);
+            let mut rest = bucket;
+            while !rest.is_empty() {
+                let taken = builder.add(packer, rest, nlri, route.but, self.debts(*first));
+                if taken.overfull
+                    && let Some(full) = &mut full
+                {
+                    let next = builder.split_last();
+                    full.push(std::mem::replace(builder, next));
+                }
+                rest = &rest[taken.entries..];
+            }
+        }
+    }
+
+    /// Whom the chunk owes a withdraw for an entry.
+    fn debts(&self, entry: Entry) -> [bool; 2] {
+        if self.breaks(Rule::OnlyWithdraw) && !entry.is_tombstone() { [false; 2] } else { entry.owes }
+    }
+
     /// Finishes a chunk and makes it the one in which its keys are live.
     fn install(&mut self, builder: Builder, number: u64, packer: &mut Packer, nlri: NlriOf<'_>) -> Chunk {
-        let (chunk, keys) = builder.finish(number, packer, nlri);
+        let Finished { chunk, keys, encoded } = builder.finish(number, packer, nlri);
         let mut tombstones = 0;
         for key in &keys {
             let slot = &mut self.slots[*key];
@@ -192,8 +217,8 @@ impl Log {
             self.with_tombstones.insert(number);
         }
         self.bytes += u64::from(meta.len);
-        self.encoded += u64::from(meta.len);
-        self.messages += chunk.messages.len() as u64;
+        self.messages += encoded.0 as u64;
+        self.encoded += encoded.1 as u64;
         self.metas.insert(number, meta);
         chunk
     }
@@ -209,7 +234,7 @@ impl Log {
         }
         self.count(old, -1);
         self.routes.release(old.route_id());
-        let number = old.chunk();
+        let number = old.chunk(self.journal.tail());
         let Some(meta) = self.metas.get_mut(&number) else { return };
         let before = meta.dead();
         meta.live -= 1;
@@ -264,7 +289,7 @@ impl Log {
         self.journal.set_cleaned();
     }
 
-    /// Encodes chunks again without their dead entries.
+    /// Frees chunks of their dead entries.
     fn rebuild(&mut self, numbers: &[u64], packer: &mut Packer, nlri: NlriOf<'_>) {
         if !numbers.is_empty() {
             let runs: Vec<Vec<u64>> = numbers.iter().map(|number| vec![*number]).collect();
@@ -272,24 +297,69 @@ impl Log {
         }
     }
 
-    /// Encodes what is live in a run of chunks as one chunk with the highest number. The others are `gone`.
+    /// The keys that are live in a chunk, which is taken out of the accounts.
+    fn take_keys(&mut self, number: u64) -> Vec<u32> {
+        let Some(meta) = self.forget(number) else { return Vec::new() };
+        let newest = self.journal.tail();
+        let is_live = |slot: Slot| !slot.is_vacant() && slot.chunk(newest) == number;
+        meta.keys.iter().filter(|key| is_live(self.slots[*key])).collect()
+    }
+
+    /// Makes one chunk with the highest number of a run of chunks, of what is live in them. The others are `gone`.
     fn merge(&mut self, run: &[u64], packer: &mut Packer, nlri: NlriOf<'_>) -> Option<Chunk> {
         let top = *run.last()?;
-        let mut keys = Vec::new();
-        for number in run {
-            let Some(meta) = self.forget(*number) else { continue };
-            keys.extend(meta.keys.iter().filter(|key| {
-                let slot = self.slots[*key];
-                !slot.is_vacant() && slot.chunk() == *number
-            }));
+        let mut builder = Builder::default();
+        if run.len() == 1 {
+            self.refit(top, &mut builder, packer, nlri);
+        } else {
+            let keys = run.iter().flat_map(|number| self.take_keys(*number)).collect();
+            self.add(&mut builder, &self.entries(keys), packer, nlri, None);
         }
-        self.gone.extend(run.iter().filter(|number| **number != top));
-        let builder = self.pack(keys, 1, packer, nlri).pop();
-        match builder {
-            Some(builder) => Some(self.install(builder, top, packer, nlri)),
-            None => {
-                self.gone.push(top);
-                None
+        self.gone.extend(run.iter().filter(|number| **number != top || builder.is_empty()));
+        (!builder.is_empty()).then(|| self.install(builder, top, packer, nlri))
+    }
+
+    /// Takes over what is live in a chunk: messages of which nothing is dead as they are, the rest encoded anew.
+    fn refit(&mut self, number: u64, builder: &mut Builder, packer: &mut Packer, nlri: NlriOf<'_>) {
+        let (Some(chunk), Some(meta)) = (self.journal.chunk(number), self.forget(number)) else { return };
+        let newest = self.journal.tail();
+        let is_live = |key: &u32| {
+            let slot = self.slots[*key];
+            !slot.is_vacant() && slot.chunk(newest) == number
+        };
+        let keys: Vec<u32> = meta.keys.iter().collect();
+        let mut rest = keys.as_slice();
+        let (mut whole, mut loose) = (Vec::new(), Vec::new());
+        for frame in chunk.frames() {
+            let (own, others) = rest.split_at(frame.count);
+            rest = others;
+            if own.iter().all(is_live) {
+                whole.push((frame, own));
+            } else {
+                loose.extend(own.iter().copied().filter(is_live));
+            }
+        }
+        let loose = self.entries(loose);
+        let (withdraws, updates) = loose.split_at(loose.partition_point(Entry::is_tombstone));
+        let first_update = whole.partition_point(|(frame, _)| !frame.is_update);
+        for (frames, entries) in [(&whole[..first_update], withdraws), (&whole[first_update..], updates)] {
+            for (frame, keys) in frames {
+                builder.copy(frame, keys);
+                if frame.is_update {
+                    self.owe(builder, keys, frame.bytes.len());
+                }
+            }
+            self.add(builder, entries, packer, nlri, None);
+        }
+    }
+
+    /// Adds the debts of an update of `len` octets with these keys.
+    fn owe(&self, builder: &mut Builder, keys: &[u32], len: usize) {
+        let Some(first) = keys.first().and_then(|key| Entry::new(*key, self.slot(*key))) else { return };
+        let but = self.routes.get(first.route).but;
+        for (peer, owed) in but.into_iter().zip(self.debts(first)) {
+            if owed {
+                builder.owe(peer, keys.iter().copied(), len);
             }
         }
     }
@@ -304,7 +374,7 @@ impl Log {
             let keys: Vec<u32> = self.metas.get(&number).map_or(Vec::new(), |meta| meta.keys.iter().collect());
             for key in keys {
                 let slot = self.slot(key);
-                if slot.is_tombstone() && slot.chunk() == number {
+                if slot.is_tombstone() && slot.chunk(self.journal.tail()) == number {
                     self.replace(key, Slot::VACANT);
                     freed.push(key);
                 }
@@ -337,6 +407,26 @@ impl Log {
         if self.metas.len() > 2 * ideal + SMALL_CHUNKS {
             self.merge_small(packer, nlri);
         }
+        self.renew(packer, nlri);
+    }
+
+    /// Moves what is live in the oldest chunks to new ones before their numbers fall out of [`SPAN`]. Members read it again, which
+    /// changes nothing for them, and whoever has not come to it yet is told of an end only after it.
+    pub fn renew(&mut self, packer: &mut Packer, nlri: NlriOf<'_>) {
+        let tail = self.journal.tail();
+        let old: Vec<u64> = self.metas.keys().copied().take_while(|number| number + OLD < tail).take(REBUILDS).collect();
+        if old.is_empty() {
+            return;
+        }
+        for number in &old {
+            let keys = self.take_keys(*number);
+            self.staged.extend(keys);
+        }
+        let new = self.encode_staged(packer, nlri);
+        if let Some(last) = new.last() {
+            self.journal.complete_after(last.number);
+        }
+        self.journal.apply(&old, Vec::new(), new);
     }
 
     /// Merges neighbors that fit into one chunk. The newest ones are left alone: their readers are about to pass them.
@@ -360,6 +450,10 @@ impl Log {
     /// Makes one chunk, with the highest number, of each run of chunks.
     pub fn merge_all(&mut self, runs: &[Vec<u64>], packer: &mut Packer, nlri: NlriOf<'_>) {
         let replaced = runs.iter().filter_map(|run| self.merge(run, packer, nlri)).collect();
+        // What was below the end of somebody's table may be above it now.
+        if let Some(top) = runs.iter().filter(|run| run.len() > 1).filter_map(|run| run.last()).max() {
+            self.journal.complete_after(*top);
+        }
         let gone = std::mem::take(&mut self.gone);
         self.journal.apply(&gone, replaced, Vec::new());
     }
@@ -392,7 +486,7 @@ impl Log {
     /// Whether `peer` has read for certain what a key says.
     pub fn has_read(&self, key: u32, peer: PeerId) -> bool {
         let slot = self.slot(key);
-        slot.advertises() && self.members.need(peer, &self.journal).is_some_and(|need| need > slot.chunk())
+        slot.advertises() && self.members.need(peer, &self.journal).is_some_and(|need| need > slot.chunk(self.journal.tail()))
     }
 
     /// Whether any route is kept from `peer`.

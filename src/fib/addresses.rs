@@ -8,17 +8,29 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
-/// Every address with the number of the interface that has it, in the kernel's order. Needs no privilege.
+/// An address of this host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Address {
+    /// The number of the interface that has it.
+    pub interface: u32,
+    pub local: IpAddr,
+    /// Who is reached without a router: the network of the address, or the other end of a point-to-point link.
+    pub on_link: Option<IpNet>,
+}
+
+/// Every address, in the kernel's order. Needs no privilege.
 ///
 /// # Errors
 /// The netlink socket cannot be opened, or the kernel refuses.
-pub async fn addresses() -> io::Result<Vec<(u32, IpAddr)>> {
+pub async fn addresses() -> io::Result<Vec<Address>> {
     let (connection, handle, _) = rtnetlink::new_connection()?;
     let connection = tokio::spawn(connection);
     let mut answers = handle.address().get().execute();
     let mut found = Vec::new();
     while let Some(message) = answers.try_next().await.map_err(io::Error::other)? {
-        found.extend(local(&message.attributes).map(|a| (message.header.index, a)));
+        let prefix = |a: IpAddr| IpNet::new(a, message.header.prefix_len).ok();
+        let on_link = peer(&message.attributes).or_else(|| local(&message.attributes)).and_then(prefix);
+        found.extend(local(&message.attributes).map(|local| Address { interface: message.header.index, local, on_link }));
     }
     connection.abort();
     Ok(found)
@@ -72,5 +84,10 @@ pub async fn interfaces() -> io::Result<Vec<Interface>> {
 /// On point-to-point links the local address is another one than "the" address.
 fn local(attributes: &[AddressAttribute]) -> Option<IpAddr> {
     let local = attributes.iter().find_map(|a| if let AddressAttribute::Local(a) = a { Some(*a) } else { None });
-    local.or_else(|| attributes.iter().find_map(|a| if let AddressAttribute::Address(a) = a { Some(*a) } else { None }))
+    local.or_else(|| peer(attributes))
+}
+
+/// The other end of a point-to-point link; elsewhere our own address.
+fn peer(attributes: &[AddressAttribute]) -> Option<IpAddr> {
+    attributes.iter().find_map(|a| if let AddressAttribute::Address(a) = a { Some(*a) } else { None })
 }

@@ -30,7 +30,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-pub use addresses::{Interface, addresses, interfaces};
+pub use addresses::{Address, Interface, addresses, interfaces};
 pub use cause::{Cause, Resyncs};
 pub use handle::{Error, Handle, Leave};
 pub use link::Link;

@@ -12,11 +12,12 @@ struct Sessions {
     pending: Metric,
     messages: [Metric; 9],
     received: Option<Metric>,
+    bfd: [Metric; 8],
 }
 
 /// Both sets differ in the prefix only.
 macro_rules! sessions {
-    ($prefix:literal, $received:expr) => {
+    ($prefix:literal, $bfd:literal, $received:expr) => {
         Sessions {
             up: gauge(concat!($prefix, "session_up"), "BGP session state (1 is up, 0 is down)"),
             updates: counter(concat!($prefix, "updates_total"), "Number of BGP UPDATE messages sent"),
@@ -37,13 +38,24 @@ macro_rules! sessions {
                 counter(concat!($prefix, "total_received"), "Number of total BGP messages received"),
             ],
             received: $received,
+            bfd: [
+                gauge(concat!($bfd, "session_up"), "BFD session state (1 is up, 0 is down)"),
+                counter(concat!($bfd, "control_packet_input"), "Number of received BFD control packets"),
+                counter(concat!($bfd, "control_packet_output"), "Number of sent BFD control packets"),
+                counter(concat!($bfd, "echo_packet_input"), "Number of received BFD echo packets"),
+                counter(concat!($bfd, "echo_packet_output"), "Number of sent BFD echo packets"),
+                counter(concat!($bfd, "session_up_events"), "Number of BFD session up events"),
+                counter(concat!($bfd, "session_down_events"), "Number of BFD session down events"),
+                counter(concat!($bfd, "zebra_notifications"), "Number of BFD zebra notifications"),
+            ],
         }
     };
 }
 
-const METALLB: Sessions = sessions!("metallb_bgp_", None);
+const METALLB: Sessions = sessions!("metallb_bgp_", "metallb_bfd_", None);
 const FRRK8S: Sessions = sessions!(
     "frrk8s_bgp_",
+    "frrk8s_bfd_",
     Some(gauge("frrk8s_bgp_received_prefixes_total", "Number of prefixes currently being received on the BGP session"))
 );
 
@@ -114,6 +126,13 @@ impl Families {
         let labels = [("peer", label), ("vrf", DEFAULT_VRF)];
         for (metric, count) in names.messages.iter().zip(messages) {
             self.add(metric, &labels, count as f64);
+        }
+        if let Some(bfd) = &peer.bfd {
+            // No echo packets; who is notified of a change is BGP.
+            let values = [u64::from(bfd.up), bfd.received, bfd.sent, 0, 0, bfd.ups, bfd.downs, bfd.ups + bfd.downs];
+            for (metric, value) in names.bfd.iter().zip(values) {
+                self.add(metric, &labels, value as f64);
+            }
         }
         if let Some(metric) = &names.received {
             self.add(metric, &labels, sum(|family| family.received));

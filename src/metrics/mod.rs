@@ -16,7 +16,7 @@ mod tests;
 
 pub use process::Process;
 pub use snapshot::{
-    Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Ipam, IpamPool, Messages,
+    Bfd, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Ipam, IpamPool, Messages,
     Notifications, Peer, PeerFamily, PeerLabel, PeerType, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup, Vip,
 };
 
@@ -55,6 +55,7 @@ impl Collector for Scrape {
             families.session(peer);
             families.traffic(peer);
             families.prefixes(peer);
+            families.bfd(peer);
         }
         families.rib(&self.0);
         for group in &self.0.groups {
@@ -179,7 +180,22 @@ impl Families {
         }
     }
 
+    fn bfd(&mut self, peer: &Peer) {
+        let Some(bfd) = &peer.bfd else { return };
+        let base = [("peer", peer.address.as_str()), ("name", peer.name.as_str())];
+        self.add(&name::BFD_UP, &base, flag(bfd.up));
+        for (to, count) in [("up", bfd.ups), ("down", bfd.downs)] {
+            self.add(&name::BFD_TRANSITIONS, &with(base, &[("to", to)]), count as f64);
+        }
+        for (direction, count) in [("sent", bfd.sent), ("received", bfd.received)] {
+            self.add(&name::BFD_PACKETS, &with(base, &[("direction", direction)]), count as f64);
+        }
+    }
+
     fn rib(&mut self, snapshot: &Snapshot) {
+        for (reason, count) in &snapshot.bfd_discarded {
+            self.add(&name::BFD_DISCARDED, &[("reason", reason)], *count as f64);
+        }
         for rib in &snapshot.rib {
             let family = [("family", rib.family)];
             self.add(&name::RIB_PREFIXES, &family, rib.prefixes as f64);

@@ -48,6 +48,10 @@ metrics! {
     OUT_QUEUE_MESSAGES = gauge("kubgp_out_queue_messages", "Messages that wait for the socket.");
     OUT_QUEUE_BYTES = gauge("kubgp_out_queue_bytes", "Octets that wait for the socket.");
     SEND_BLOCKED = counter("kubgp_send_blocked_seconds_total", "Time in which the peer took no data although there was some.");
+    BFD_UP = gauge("kubgp_bfd_session_up", "1 if BFD says that the path to the peer is up.");
+    BFD_TRANSITIONS = counter("kubgp_bfd_transitions_total", "Changes of BFD sessions to and from Up.");
+    BFD_PACKETS = counter("kubgp_bfd_packets_total", "BFD control packets of sessions.");
+    BFD_DISCARDED = counter("kubgp_bfd_discarded_total", "BFD control packets that were dropped, by reason.");
     RIB_PREFIXES = gauge("kubgp_rib_prefixes", "Prefixes in the RIB.");
     RIB_PATHS = gauge("kubgp_rib_paths", "Paths in the RIB.");
     RIB_ATTRIBUTE_SETS = gauge("kubgp_rib_attribute_sets", "Different sets of path attributes; both families share them.");

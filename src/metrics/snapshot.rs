@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub rib: Vec<RibFamily>,
     pub attribute_sets: u64,
     pub groups: Vec<UpdateGroup>,
+    /// Packets for no session of BFD, by reason.
+    pub bfd_discarded: Vec<(&'static str, u64)>,
     pub convergence: Option<HistogramData>,
     pub rib_batch: Option<HistogramData>,
     /// `None` when nothing is installed in the kernel.
@@ -156,6 +158,18 @@ pub struct Peer {
     pub out_queue_bytes: u64,
     pub send_blocked_seconds: f64,
     pub families: Vec<PeerFamily>,
+    /// Where its path is watched.
+    pub bfd: Option<Bfd>,
+}
+
+/// The session of BFD with a peer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bfd {
+    pub up: bool,
+    pub ups: u64,
+    pub downs: u64,
+    pub sent: u64,
+    pub received: u64,
 }
 
 impl Peer {

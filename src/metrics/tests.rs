@@ -32,6 +32,7 @@ fn snapshot() -> Snapshot {
         update_errors: UpdateErrors { treat_as_withdraw: 7, ..UpdateErrors::default() },
         bytes_sent: 4096,
         families: vec![family],
+        bfd: Some(Bfd { up: true, ups: 2, downs: 1, sent: 90, received: 80 }),
         ..Peer::default()
     };
     let times = || HistogramData { buckets: vec![(0.001, 3), (0.01, 4)], sum: 0.02, count: 5 };
@@ -41,6 +42,7 @@ fn snapshot() -> Snapshot {
         peers: vec![peer, Peer { address: "fd00::11".into(), port: 179, kind: PeerType::RrClient, ..Peer::default() }],
         rib: vec![RibFamily { family: "ipv4-unicast", prefixes: 10, paths: 20, memory_bytes: 30 }],
         attribute_sets: 8,
+        bfd_discarded: vec![("ttl", 5)],
         groups: vec![UpdateGroup { members: 3, routes: 7, journal_bytes: 600, journal_dead_bytes: 60, ..UpdateGroup::default() }],
         convergence: Some(times()),
         rib_batch: Some(times()),

@@ -125,10 +125,7 @@ impl Cell {
         }
         if self.established.take().is_some() {
             self.members = [None, None];
-            let reason = DownReason::ConnectionLost(None);
-            let (retain, none) = (FamilySet::NONE, Duration::ZERO);
-            let down = Down { reason, retain, restart_time: none, stale_time: none, llgr_time: [none; 2] };
-            self.outbox.push_back(FromShard::Down { peer: self.config.id, down: Box::new(down) });
+            self.drop_routes();
         }
         self.conns.drain(..).for_each(Conn::reset);
         self.dial = Dial::No;
@@ -136,6 +133,24 @@ impl Cell {
         self.mind_forgetting(now, FORGET_AFTER);
         self.failures += 1;
         self.machine = Peer::after_failures(self.config.params.clone(), self.failures, now);
+    }
+
+    /// The path to the peer failed. A session that is not established has its own timers; but routes that stay for a graceful restart
+    /// go when the peer's forwarding is known to have failed (RFC 5882 4.3).
+    pub fn path_failed(&mut self, independent: bool, now: Instant) {
+        if self.established.is_some() {
+            self.machine.handle_stop(StopReason::BfdDown { independent }, now);
+        } else if independent {
+            self.drop_routes();
+        }
+    }
+
+    /// Tells the RIB that nothing of this peer stays.
+    fn drop_routes(&mut self) {
+        let reason = DownReason::ConnectionLost(None);
+        let (retain, none) = (FamilySet::NONE, Duration::ZERO);
+        let down = Down { reason, retain, restart_time: none, stale_time: none, llgr_time: [none; 2] };
+        self.outbox.push_back(FromShard::Down { peer: self.config.id, down: Box::new(down) });
     }
 
     pub fn obey(&mut self, output: Output, shard: &Shard) {
@@ -179,6 +194,9 @@ impl Cell {
         match event {
             Event::StateChanged { from, to, cause } => self.state_changed(from, to, cause, shard),
             Event::Established(negotiated, conn) => {
+                if negotiated.gr.as_ref().is_some_and(|gr| gr.restarting) {
+                    self.tell(PeerChange::Restarted, shard);
+                }
                 self.session += 1;
                 self.established = Some(conn);
                 self.import = Some(self.importer(&negotiated));
@@ -245,9 +263,12 @@ impl Cell {
         } else {
             debug!(peer = %remote.ip(), %from, %to, reason = %self.in_words(cause), "state changed");
         }
+        self.tell(PeerChange::State { from, to, cause }, shard);
+    }
+
+    fn tell(&self, what: PeerChange, shard: &Shard) {
         // Without a listener there is nobody to tell.
-        let what = PeerChange::State { from, to, cause };
-        let _ = shard.links.events.send(PeerEvent { peer: self.config.id, remote: remote.ip(), what });
+        let _ = shard.links.events.send(PeerEvent { peer: self.config.id, remote: self.config.remote.ip(), what });
     }
 
     /// A cause with the words of its NOTIFICATION, the operator's text among them (RFC 9003).

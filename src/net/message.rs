@@ -134,6 +134,12 @@ pub enum Command {
     Start {
         peer: PeerId,
     },
+    /// The path to this address failed (RFC 5882 3.2, RFC 9384). `independent`: so did the peer's forwarding, also where its session is
+    /// down already and its routes stay for a graceful restart.
+    PathFailed {
+        address: IpAddr,
+        independent: bool,
+    },
     Remove {
         peer: PeerId,
         reason: StopReason,

@@ -136,6 +136,12 @@ impl Runner {
         self.changed.notify_one();
     }
 
+    /// Ends the session because the path to the peer failed.
+    pub fn path_failed(&self, independent: bool, now: Instant) {
+        self.cell.borrow_mut().path_failed(independent, now);
+        self.changed.notify_one();
+    }
+
     /// Ends the session and then the peer.
     pub fn remove(&self, reason: StopReason, now: Instant) {
         let mut cell = self.cell.borrow_mut();

@@ -44,6 +44,8 @@ pub enum PeerChange {
         to: State,
         cause: Cause,
     },
+    /// The session came up with a peer that has restarted (R bit, RFC 4724 3).
+    Restarted,
     /// It has more prefixes than it may (RFC 4486 4).
     PrefixLimit {
         family: Family,
@@ -202,6 +204,10 @@ impl Shard {
                 self.with(peer, |p| p.set_params(*params, socket, remote));
             }
             Command::Stop { peer, reason } => self.with(peer, |p| p.machine(|m| m.handle_stop(reason, now))),
+            Command::PathFailed { address, independent } => {
+                let known = self.by_address.borrow().get(&address).copied();
+                known.into_iter().for_each(|peer| self.with(peer, |p| p.path_failed(independent, now)));
+            }
             Command::Start { peer } => self.with(peer, |p| p.machine(|m| m.handle_start(now))),
             Command::Remove { peer, reason } => self.with(peer, |p| p.remove(reason, now)),
             Command::SetRanges(ranges) => self.set_ranges(ranges, now),

@@ -94,7 +94,7 @@ impl Vip {
         }
         let announcements: Vec<_> = self.announcer.announcements().collect();
         let names = said.neighbors.into_values().collect();
-        let around = Surroundings { bfd: false, names, router_id: said.router_id, tags: TAGS };
+        let around = Surroundings { names, router_id: said.router_id, tags: TAGS };
         let lowered = self.lowering.lower(&self.config, &node.metadata.labels, &announcements, &around);
         let reports = self.config.complaints.iter().chain(&lowered.complaints).map(of_complaint).collect();
         (lowered, reports)

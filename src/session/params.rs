@@ -226,8 +226,10 @@ pub enum StopReason {
     MaxPrefix { family: Family, limit: u32, restart_after: Option<Duration> },
     /// 6/8. Comes back after the back-off.
     OutOfResources,
-    /// 6/10 (RFC 9384). Comes back after the back-off.
-    BfdDown,
+    /// 6/10 (RFC 9384). Comes back after the back-off. `independent`: the peer's BFD does not depend on its control plane (C bit), so
+    /// its forwarding has failed and its routes go; otherwise the peer may just be restarting, and what graceful restart keeps stays
+    /// (RFC 5882 4.3).
+    BfdDown { independent: bool },
     /// No NOTIFICATION: the TCP connection just ends and a graceful restart helper keeps our routes. Stays down.
     GracefulClose,
 }
@@ -240,12 +242,15 @@ impl StopReason {
 
     /// ManualStop (event 2) rather than AutomaticStop (event 8).
     pub(super) const fn is_manual(&self) -> bool {
-        !matches!(self, Self::MaxPrefix { .. } | Self::OutOfResources | Self::BfdDown)
+        !matches!(self, Self::MaxPrefix { .. } | Self::OutOfResources | Self::BfdDown { .. })
     }
 
     /// The routes of both sides must go, so the Cease is wrapped as Hard Reset when both sides know it (RFC 8538 5).
     pub(super) const fn is_hard(&self) -> bool {
-        matches!(self, Self::AdminDown(_) | Self::Deconfigured | Self::HardReset(_) | Self::MaxPrefix { .. } | Self::BfdDown)
+        matches!(
+            self,
+            Self::AdminDown(_) | Self::Deconfigured | Self::HardReset(_) | Self::MaxPrefix { .. } | Self::BfdDown { independent: true }
+        )
     }
 
     /// The Cease of this reason; `None` where the connection just ends.
@@ -257,7 +262,7 @@ impl StopReason {
             Self::AdminReset(text) | Self::HardReset(text) => Notification::cease(CeaseCode::AdminReset, text.as_deref()),
             Self::MaxPrefix { family, limit, .. } => Notification::max_prefixes(family.afi_safi(), *limit),
             Self::OutOfResources => Notification::cease(CeaseCode::OutOfResources, None),
-            Self::BfdDown => Notification::cease(CeaseCode::BfdDown, None),
+            Self::BfdDown { .. } => Notification::cease(CeaseCode::BfdDown, None),
             Self::GracefulClose => return None,
         })
     }
@@ -273,7 +278,7 @@ impl fmt::Display for StopReason {
             Self::HardReset(_) => f.write_str("hard reset"),
             Self::MaxPrefix { family, limit, .. } => write!(f, "more than {limit} {family} prefixes"),
             Self::OutOfResources => f.write_str("out of resources"),
-            Self::BfdDown => f.write_str("BFD down"),
+            Self::BfdDown { .. } => f.write_str("BFD down"),
             Self::GracefulClose => f.write_str("closed for a graceful restart"),
         }
     }

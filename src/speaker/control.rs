@@ -5,6 +5,7 @@ use super::fib_feed::FibFeed;
 use super::handle::{HandleError, Running, Shared};
 use super::inputs::{InputHost, Inputs};
 use super::listen::Listening;
+use super::paths::Paths;
 use super::restart::{self, Marker};
 use super::rib_task::{RibCommand, RibState};
 use super::sessions::{self, Context};
@@ -13,9 +14,9 @@ use crate::config::file::GracefulRestartMode;
 use crate::config::plan::{DynamicPlan, PeerPlan, Plan};
 use crate::config::{self, Action, Diagnostics, diff};
 use crate::fib::{self, Leave};
-use crate::net::{Command, Keys, Password, PeerChange, PeerEvent, PeerIds, RangeConfig};
+use crate::net::{Command, Keys, Password, PeerIds, RangeConfig};
 use crate::rib::PeerId;
-use crate::session::{State, StopReason};
+use crate::session::StopReason;
 use crate::wire::attr::AttrSet;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +24,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
@@ -99,13 +99,14 @@ pub struct Control {
     /// What the RIB was told to originate.
     pub(super) originated: BTreeMap<IpNet, AttrSet>,
     pub(super) drain: Drain,
+    pub(super) paths: Paths,
     /// The configuration to go back to, and when.
     pub(super) fallback: Option<Fallback>,
     /// What is configured outside the file, as it was last told, be it in force or not.
     pub(super) inputs: Inputs,
     /// Who the neighbors are is not known before the inputs come: until then a restart of ours is not taken up.
     pub(super) begins_later: bool,
-    pub(super) addresses: Vec<(u32, IpAddr)>,
+    pub(super) addresses: Vec<fib::Address>,
     pub(super) marker: Marker,
     /// Peers whose sessions are established, for the next life.
     pub(super) up: BTreeSet<IpAddr>,
@@ -152,6 +153,7 @@ impl Control {
                 }
                 event = events.recv() => self.follow(event).await,
                 () = until(self.mark_at) => self.mark(),
+                () = until(self.paths.due) => self.sync_bfd().await,
                 () = until(fallback) => {
                     warn!("the configuration was not confirmed in time: the former one comes back");
                     let _ = self.rollback().await;
@@ -191,6 +193,8 @@ impl Control {
         self.scan_addresses().await;
         self.listening.set_keys(&self.keys());
         self.listening.open(&plan.listeners, &self.shared.shards);
+        // Before BGP: peers of the former life take the end of its BFD for part of the restart.
+        self.sync_bfd().await;
         for (_, peer) in plan.peers {
             self.add_peer(&peer).await;
         }
@@ -312,6 +316,8 @@ impl Control {
         self.text = text;
         self.context.router = self.plan.router;
         self.tell_kernel_policy().await;
+        // Before the sessions of BGP begin, as at the start, and before they end.
+        self.sync_bfd().await;
         for action in actions {
             self.act(action).await;
         }
@@ -343,6 +349,7 @@ impl Control {
             // Those who serve them follow the running configuration.
             Action::Router(_)
             | Action::Policies { .. }
+            | Action::Bfd(_)
             | Action::Kubernetes(_)
             | Action::Api(_)
             | Action::Metrics(_)
@@ -441,49 +448,11 @@ impl Control {
         let Ok(addresses) = fib::addresses().await else { return };
         if addresses != self.addresses {
             self.addresses.clone_from(&addresses);
-            self.tell_rib(RibCommand::Addresses(addresses)).await;
+            let own = addresses.into_iter().map(|a| (a.interface, a.local)).collect();
+            self.tell_rib(RibCommand::Addresses(own)).await;
+            // Which neighbors are on a link of ours may have changed.
+            self.sync_bfd().await;
         }
-    }
-
-    /// Keeps the list of peers that are up.
-    async fn follow(&mut self, event: Result<PeerEvent, RecvError>) {
-        match event {
-            Ok(PeerEvent { remote, what: PeerChange::State { to: State::Established, .. }, .. }) => _ = self.up.insert(remote),
-            Ok(PeerEvent { remote, what: PeerChange::State { .. }, .. }) => _ = self.up.remove(&remote),
-            Ok(_) | Err(RecvError::Closed) => return,
-            Err(RecvError::Lagged(_)) => self.count_up().await,
-        }
-        // A thousand sessions that come up together are written once.
-        self.mark_at.get_or_insert_with(|| super::now() + MARK_DELAY);
-    }
-
-    async fn count_up(&mut self) {
-        let mut up = BTreeSet::new();
-        for shard in &self.shared.shards {
-            let peers = shard.snapshot().await;
-            up.extend(peers.iter().filter(|p| p.status.state == State::Established).map(|p| p.remote.ip()));
-        }
-        self.up = up;
-    }
-
-    fn mark(&mut self) {
-        self.mark_at = None;
-        if self.begins_later {
-            // What the former life wrote is still to be read.
-            return;
-        }
-        if self.context.restart_until.is_none_or(|until| until <= super::now()) {
-            self.former.clear();
-        }
-        // A second crash during a restart must not forget the peers that have not come back yet.
-        let peers = self.up.union(&self.former).copied().collect();
-        let written = self.marker.write(restart::uptime(), &peers);
-        if let Err(e) = &written
-            && !self.marker_failed
-        {
-            warn!(error = %e, "the restart state cannot be written: after a restart peers will drop our routes until we are back");
-        }
-        self.marker_failed = written.is_err();
     }
 
     async fn stop(&mut self) {
@@ -507,6 +476,10 @@ impl Control {
             self.tell_rib(RibCommand::Inspect(Box::new(freeze))).await;
             let _ = answer.await;
         }
+        if !graceful {
+            // Before the sessions end, so that no peer takes it for a failure of the path.
+            self.end_bfd().await;
+        }
         let reason = if graceful { StopReason::GracefulClose } else { StopReason::AdminDown(None) };
         let mut ends = Vec::new();
         for shard in &self.shared.shards {
@@ -517,6 +490,8 @@ impl Control {
         for end in ends {
             let _ = end.await;
         }
+        // After a graceful end, so that the peers know of the restart when the path is no longer watched (RFC 5882 4.3).
+        self.end_bfd().await;
         if let Some(fib) = self.fib.take() {
             let leave = match graceful {
                 true if self.plan.hands_routes_over() => Leave::HandOver,
@@ -563,8 +538,6 @@ async fn until(deadline: Option<Instant>) {
 
 /// How often our own addresses are compared with what the RIB knows, and how old the restart state can be.
 const SCAN: Duration = Duration::from_secs(5);
-/// How long changes of sessions are collected before the restart state is written.
-const MARK_DELAY: Duration = Duration::from_millis(200);
 /// How long route selection waits after a restart of ours, at the most.
 const DEFERRAL: Duration = Duration::from_secs(30);
 

@@ -5,6 +5,7 @@ use super::drain::Drain;
 use super::inputs::Inputs;
 use super::rib_task::{RibCommand, RibState};
 use super::watchdog::Health;
+use crate::bfd;
 use crate::config::{Diagnostics, Plan};
 use crate::fib;
 use crate::net::{Command, PeerEvent, PeerSnapshot, ShardHandle};
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     pub shards: Vec<ShardHandle>,
     pub rib: mpsc::Sender<RibCommand>,
     pub fib: ArcSwapOption<fib::Handle>,
+    /// Once a neighbor was to be watched.
+    pub bfd: ArcSwapOption<bfd::Handle>,
     pub running: watch::Receiver<Arc<Running>>,
     pub events: broadcast::Sender<PeerEvent>,
     pub path: PathBuf,
@@ -122,6 +125,14 @@ impl Handle {
     /// The kernel side, where there is one.
     pub fn fib(&self) -> Option<Arc<fib::Handle>> {
         self.0.fib.load_full()
+    }
+
+    /// The sessions of BFD, and the packets that were none of theirs.
+    pub async fn bfd(&self) -> bfd::Report {
+        match self.0.bfd.load_full() {
+            Some(bfd) => bfd.report().await,
+            None => bfd::Report::default(),
+        }
     }
 
     /// Changes of session states from now on. A slow reader learns that it missed some.

@@ -19,10 +19,13 @@ mod listen;
 pub mod logging;
 mod mounted;
 mod origin;
+mod paths;
 mod restart;
 mod rib_task;
+mod route_log;
 mod sessions;
 mod sink;
+mod up;
 pub mod watchdog;
 
 pub use control::{NetworkChange, Reload, ReloadOutcome};
@@ -32,6 +35,7 @@ pub use groups::{ForShard, Groups, Upkeep};
 pub use handle::{Handle, HandleError, Running};
 pub use inputs::Inputs;
 pub use rib_task::{Expired, Heard, Live, Overrun, RibState, Times, Turns};
+pub use route_log::{Best, RouteChange, RouteLog};
 
 use crate::config::file::Install as InstallWord;
 use crate::config::{LocalHost, Plan};
@@ -42,6 +46,7 @@ use control::Control;
 use fib_feed::FibFeed;
 use handle::Shared;
 use listen::Listening;
+use paths::Paths;
 use rib_task::{RibCommand, RibTask};
 use sessions::Context;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,11 +94,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
     let (rib_commands, for_rib) = mpsc::channel(COMMANDS);
     let (events, _) = broadcast::channel(EVENTS);
     let ids = PeerIds::default();
-    let links = Links { to_rib, events: events.clone(), ids: ids.clone() };
-    let shards: io::Result<Vec<_>> = (0..shards.unwrap_or_else(shard_count)).map(|i| ShardHandle::start(i, links.clone())).collect();
-    let shards = shards.map_err(StartError::Thread)?;
-    // The shards hold the only senders, so that their end is seen.
-    drop(links);
+    let shards = run_shards(shards, Links { to_rib, events: events.clone(), ids: ids.clone() })?;
     let kernel = kernel::start(&plan.fib, &rib_commands).unwrap_or_else(|e| {
         error!(error = %e, "kernel routes are off: netlink cannot be opened");
         None
@@ -108,6 +109,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
         shards,
         rib: rib_commands,
         fib: ArcSwapOption::new(fib.clone().map(Arc::new)),
+        bfd: ArcSwapOption::empty(),
         running: running.subscribe(),
         events,
         path,
@@ -128,6 +130,7 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
         vips: BTreeSet::new(),
         originated: BTreeMap::new(),
         drain: Drain::default(),
+        paths: Paths::default(),
         fallback: None,
         inputs: Inputs::default(),
         begins_later: false,
@@ -144,6 +147,12 @@ pub async fn start(path: PathBuf, (plan, text): (Plan, String), shards: Option<u
     tokio::spawn(control.run(inbox));
     tokio::spawn(mounted::follow(Handle(Arc::clone(&shared))));
     Ok(Handle(shared))
+}
+
+/// The shards hold the only links, so that their end is seen.
+fn run_shards(count: Option<usize>, links: Links) -> Result<Vec<ShardHandle>, StartError> {
+    let shards = (0..count.unwrap_or_else(shard_count)).map(|i| ShardHandle::start(i, links.clone()));
+    shards.collect::<io::Result<_>>().map_err(StartError::Thread)
 }
 
 /// The RIB has a thread of its own, so that a long turn delays no session; another watches it and the shards.
@@ -180,7 +189,7 @@ pub async fn local_host() -> LocalHost {
         warn!(error = %e, "the addresses of this host cannot be read");
         Vec::new()
     });
-    let first = addresses.into_iter().find_map(|(_, a)| match a {
+    let first = addresses.into_iter().find_map(|a| match a.local {
         IpAddr::V4(a) if a != Ipv4Addr::UNSPECIFIED && !a.is_loopback() => Some(a),
         _ => None,
     });

@@ -1,4 +1,4 @@
-//! FRR: zebra and bgpd of one host.
+//! FRR: zebra and bgpd of one host, and bfdd where the session wants it.
 
 use super::{Daemon, Route, Setup, line};
 use crate::lab::{Host, PATIENCE, Process, eventually};
@@ -10,6 +10,7 @@ pub struct Frr {
     us: String,
     zebra: Process,
     bgpd: Process,
+    bfdd: Option<Process>,
 }
 
 impl Frr {
@@ -25,10 +26,15 @@ impl Frr {
         let _ = std::fs::remove_file(&zserv);
         let zebra = host.start(ZEBRA, &[&common[..], &["-i", &zebra_pid, "-f", empty.to_str().unwrap()]].concat());
         eventually(PATIENCE, "zebra listens", || std::fs::exists(&zserv).unwrap());
+        let bfdd = setup.session.contains("bfd").then(|| {
+            let config = host.write("bfdd.conf", "bfd\n profile fast\n  transmit-interval 50\n  receive-interval 50\n exit\nexit\n");
+            let (pid, control) = (format!("{folder}/bfdd.pid"), format!("{folder}/bfdd.sock"));
+            host.start(BFDD, &[&common[..], &["-i", &pid, "-f", config.to_str().unwrap(), "--bfdctl", &control]].concat())
+        });
         let no_kernel: &[&str] = if setup.kernel { &[] } else { &["-n"] };
         let bgpd = host.start(BGPD, &[&common[..], &["-i", &bgpd_pid, "-f", config], no_kernel].concat());
         eventually(PATIENCE, "bgpd answers", || vtysh(host, "show bgp summary json").contains('{'));
-        Self { host: host.clone(), us: setup.us.clone(), zebra, bgpd }
+        Self { host: host.clone(), us: setup.us.clone(), zebra, bgpd, bfdd }
     }
 
     fn json(&self, command: &str) -> Value {
@@ -62,7 +68,7 @@ impl Daemon for Frr {
     }
 
     fn processes(&mut self) -> Vec<&mut Process> {
-        vec![&mut self.bgpd, &mut self.zebra]
+        [&mut self.bgpd, &mut self.zebra].into_iter().chain(&mut self.bfdd).collect()
     }
 }
 
@@ -129,4 +135,5 @@ fn route(path: &Value) -> Route {
 }
 
 pub const BGPD: &str = "/usr/lib/frr/bgpd";
+const BFDD: &str = "/usr/lib/frr/bfdd";
 pub const ZEBRA: &str = "/usr/lib/frr/zebra";

@@ -6,6 +6,7 @@
 //! Invariants: a look at the tables is short, a long list is walked in slices; what waits for a slow client is bounded.
 
 mod actions;
+mod bfd;
 mod birds;
 mod calico;
 mod capabilities;
@@ -23,6 +24,7 @@ mod networks;
 mod policies;
 mod reasons;
 mod route;
+mod route_history;
 mod rows;
 mod scrape;
 mod services;
@@ -40,11 +42,12 @@ use std::sync::atomic::AtomicBool;
 use ipnet::IpNet;
 
 use super::backend::{Answer, Backend, Changes, Rows};
-use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
+use super::query::{EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
-    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, Config, ConfigView, Drain, DrainRequest, Event, FibEntry, History,
-    Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest, PolicyTestResult,
-    PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version,
+    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, Config, ConfigView, Drain, DrainRequest, Event, FibEntry,
+    History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest,
+    PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteChange, RouteDetail,
+    ServiceStatus, Summary, Trace, Version,
 };
 use crate::net::PeerSnapshot;
 use crate::operator::View;
@@ -112,9 +115,11 @@ impl Daemon {
         peers.sort_by_key(|p| (p.dynamic, p.remote));
         let ids: Vec<PeerId> = peers.iter().map(|p| p.id).collect();
         let facts = self.speaker().inspect(move |state| neighbors::facts(state, &ids)).await.map_err(|e| problem(&e))?;
+        let paths = bfd::states(self).await;
         let running = self.speaker().running();
         let draining = running.drain.stage != Stage::Serving;
-        let builder = Builder { plan: &running.plan, facts: &facts, clock: Clock::now(), hints: errors::tcp_hints(), draining };
+        let (clock, hints) = (Clock::now(), errors::tcp_hints());
+        let builder = Builder { plan: &running.plan, facts: &facts, paths: &paths, clock, hints, draining };
         let rows = peers.into_iter().map(|peer| {
             let row = builder.neighbor(&peer);
             (peer, row)
@@ -185,6 +190,10 @@ impl Backend for Daemon {
 
     fn history(&self, selector: Selector) -> Answer<'_, Vec<History>> {
         Box::pin(events::history(self, selector))
+    }
+
+    fn route_history(&self, query: HistoryQuery) -> Answer<'_, Vec<RouteChange>> {
+        Box::pin(route_history::changes(self, query))
     }
 
     fn act(&self, selector: Selector, request: ActionRequest) -> Answer<'_, Vec<ActionOutcome>> {
@@ -259,6 +268,10 @@ impl Backend for Daemon {
         Box::pin(kernel::interfaces())
     }
 
+    fn bfd(&self) -> Answer<'_, Vec<BfdSession>> {
+        Box::pin(async { Ok(bfd::list(self).await) })
+    }
+
     fn events(&self, query: EventQuery) -> Answer<'_, Vec<Event>> {
         Box::pin(async move {
             let (known, _) = self.events().subscribe();
@@ -312,6 +325,10 @@ impl Backend for Daemon {
 
     fn set_log(&self, request: LogRequest) -> Answer<'_, LogStatus> {
         Box::pin(async move { self.logs().change(request) })
+    }
+
+    fn log(&self) -> Answer<'_, String> {
+        Box::pin(async { Ok(self.logs().tail()) })
     }
 
     fn readiness(&self) -> Answer<'_, Readiness> {

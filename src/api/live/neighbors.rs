@@ -9,6 +9,7 @@ use crate::api::types::{
     Admin, Family as ShownFamily, FamilyStatus, GrState, LimitAction, LimitStatus, Malformed, MessageCounters, Messages, Neighbor,
     NeighborType, Queues, SessionState, TcpHints, Timers,
 };
+use crate::bfd;
 use crate::config::Plan;
 use crate::config::plan::SessionPlan;
 use crate::net::{self, PeerSnapshot, Ttl};
@@ -70,6 +71,8 @@ pub(super) fn settings(plan: &Plan, address: IpAddr, dynamic: bool) -> Option<Se
 pub(super) struct Builder<'a> {
     pub plan: &'a Plan,
     pub facts: &'a Facts,
+    /// What BFD says.
+    pub paths: &'a BTreeMap<IpAddr, bfd::State>,
     pub clock: Clock,
     pub hints: TcpHints,
     pub draining: bool,
@@ -118,7 +121,7 @@ impl Builder<'_> {
             ttl_security,
             multihop: (ttl_security.is_none() && kind == NeighborType::Ebgp && ttl > 1).then_some(ttl),
             tcp: (!up).then_some(hints),
-            bfd: None,
+            bfd: settings.and_then(|s| s.session.bfd.as_ref()).map(|b| super::bfd::status(&b.profile, self.paths.get(&address).copied())),
             capabilities: capabilities::capabilities(&peer.params, status),
             families: self.families(peer),
             messages: messages(peer),

@@ -9,12 +9,14 @@ use super::neighbors::{self, Facts, FamilyFacts};
 use super::status::{COMMIT, VERSION};
 use super::walk::problem;
 use crate::api::types::Problem;
+use crate::bfd;
 use crate::config::Plan;
 use crate::config::file::{Compat as CompatWord, PeerLabel as LabelWord};
 use crate::fib;
 use crate::metrics::{
-    self, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Ipam, IpamPool, Messages,
-    Notifications, Peer, PeerFamily, PeerLabel, PeerType, Process, RibFamily, Services, Snapshot, State, UpdateErrors, UpdateGroup, Vip,
+    self, Bfd, Build, Cluster, ClusterKind, Compat, Config, DownReason, Fib, FibFamily, FibOperation, HistogramData, Ipam, IpamPool,
+    Messages, Notifications, Peer, PeerFamily, PeerLabel, PeerType, Process, RibFamily, Services, Snapshot, State, UpdateErrors,
+    UpdateGroup, Vip,
 };
 use crate::net::PeerSnapshot;
 use crate::operator::metallb::status as vip_metrics;
@@ -48,7 +50,9 @@ pub(super) async fn text(daemon: &Daemon) -> Result<String, Problem> {
         Stage::Leaving { .. } => 1,
         Stage::Left => 2,
     };
+    let paths = speaker.bfd().await;
     snapshot.peers = peers.iter().map(|p| peer(p, &running.plan, &facts, &clock)).collect();
+    watched(&mut snapshot, &paths);
     snapshot.fib = speaker.fib().map(|kernel| kernel_routes(&kernel.counters()));
     let followed = daemon.cluster().state();
     snapshot.cluster = cluster(&followed, running.last_failure.is_some());
@@ -65,6 +69,20 @@ pub(super) async fn text(daemon: &Daemon) -> Result<String, Problem> {
         LabelWord::IpPort => PeerLabel::IpPort,
     };
     metrics::render(snapshot).map_err(|e| Problem::failed(e.to_string()))
+}
+
+/// What BFD counts, with the peers.
+fn watched(snapshot: &mut Snapshot, paths: &bfd::Report) {
+    let counts: BTreeMap<String, Bfd> = paths.sessions.iter().map(|view| (view.remote.to_string(), path(view))).collect();
+    snapshot.peers.iter_mut().for_each(|peer| peer.bfd = counts.get(&peer.address).copied());
+    if !counts.is_empty() {
+        snapshot.bfd_discarded = bfd::Discard::LABELS.into_iter().zip(paths.discarded).collect();
+    }
+}
+
+fn path(view: &bfd::View) -> Bfd {
+    let bfd::Counters { sent, received, ups, downs } = view.counters;
+    Bfd { up: view.session.state() == bfd::State::Up, ups, downs, sent, received }
 }
 
 fn cluster(state: &operator::State, is_refused: bool) -> Option<Cluster> {
@@ -184,6 +202,7 @@ fn peer(peer: &PeerSnapshot, plan: &Plan, facts: &Facts, clock: &Clock) -> Peer 
         out_queue_bytes: peer.queued_bytes as u64,
         send_blocked_seconds: peer.blocked_for.as_secs_f64(),
         families: peer.params.families.iter().map(|f| family(peer, f, &facts[f.index()])).collect(),
+        bfd: None,
     }
 }
 

@@ -201,6 +201,7 @@ pub(super) async fn explain(daemon: &Daemon, service: &str, to: Option<&str>) ->
     let mut trace = Trace {
         prefix: None,
         service: Some(service.to_owned()),
+        neighbor: None,
         to: to.as_ref().map(|(_, address)| *address),
         steps: known.steps.iter().map(gate).collect(),
         ok: known.reason == Gate::Announced,

@@ -11,7 +11,7 @@ use crate::config::{Diagnostics, Plan};
 use crate::metrics::Process;
 use crate::operator::{Report, Severity};
 use crate::session::State;
-use crate::speaker::RibState;
+use crate::speaker::{RibState, RouteLog};
 use crate::wire::Family;
 
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -33,6 +33,7 @@ pub(super) async fn summary(daemon: &Daemon) -> Result<Summary, Problem> {
     }
     let plan = &running.plan;
     let drain = drain::status(running.drain);
+    let process = Process::read();
     Ok(Summary {
         router_id: plan.router.id.to_string(),
         asn: plan.router.asn.get(),
@@ -42,7 +43,8 @@ pub(super) async fn summary(daemon: &Daemon) -> Result<Summary, Problem> {
         uptime_seconds: seconds(speaker.uptime()),
         neighbors,
         rib,
-        resident_bytes: Process::read().resident_bytes.unwrap_or_default(),
+        resident_bytes: process.resident_bytes.unwrap_or_default(),
+        cpu_seconds: process.cpu_seconds,
         config_generation: running.generation,
         config_loaded_at: timestamp(running.loaded_at),
         config_error: running.last_failure.as_deref().map(failure),
@@ -103,6 +105,8 @@ pub(super) async fn memory(daemon: &Daemon) -> Result<Memory, Problem> {
             update_groups: 0,
             journal_bytes: 0,
             slots: 0,
+            history_bytes: state.route_log.bytes() as u64,
+            history_max_bytes: RouteLog::MAX_BYTES as u64,
         };
         for (_, _, stats) in state.groups.stats() {
             memory.update_groups += 1;

@@ -41,6 +41,8 @@ routes! { ADMIN, admin:
     get "/v1/neighbors" => read::neighbors;
     get "/v1/neighbors/{id}" => read::neighbor;
     get "/v1/neighbors/{id}/history" => read::history;
+    get "/v1/histories" => read::histories;
+    get "/v1/history" => read::route_history;
     post "/v1/neighbors/{id}/actions" => write::act;
     get "/v1/rib" => read::rib;
     get "/v1/routes/{*prefix}" => read::route;
@@ -52,6 +54,7 @@ routes! { ADMIN, admin:
     get "/v1/fib" => read::fib;
     get "/v1/nexthops" => read::next_hops;
     get "/v1/interfaces" => read::interfaces;
+    get "/v1/bfd" => read::bfd;
     get "/v1/events" => read::events;
     get "/v1/networks" => read::networks;
     post "/v1/networks" => write::add_network;
@@ -64,6 +67,7 @@ routes! { ADMIN, admin:
     get "/v1/drain" => read::drain;
     post "/v1/drain" => write::start_drain;
     delete "/v1/drain" => write::end_drain;
+    get "/v1/log" => read::log;
     put "/v1/log" => write::set_log;
 }
 
@@ -84,6 +88,8 @@ routes! { ADMIN, admin:
         read::neighbors,
         read::neighbor,
         read::history,
+        read::histories,
+        read::route_history,
         read::rib,
         read::route,
         read::explain,
@@ -94,9 +100,11 @@ routes! { ADMIN, admin:
         read::fib,
         read::next_hops,
         read::interfaces,
+        read::bfd,
         read::events,
         read::networks,
         read::drain,
+        read::log,
         write::act,
         write::add_network,
         write::delete_network,

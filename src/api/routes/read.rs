@@ -6,12 +6,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::extract::Params;
-use crate::api::query::{ConfigQuery, EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery, parse_prefix};
+use crate::api::query::{
+    ConfigQuery, EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery, parse_prefix,
+};
 use crate::api::server::Shared;
 use crate::api::stream;
 use crate::api::types::{
-    AdvertisementInfo, Allocation, Config, Document, Drain, Event, FibEntry, History, Interface, List, Memory, Neighbor, Network, NextHop,
-    PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version,
+    AdvertisementInfo, Allocation, BfdSession, Config, Document, Drain, Event, FibEntry, History, Interface, List, Memory, Neighbor,
+    Network, NextHop, PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
 
 type Doc<T> = Result<Json<Document<T>>, Problem>;
@@ -109,6 +111,25 @@ pub(super) async fn history(State(backend): State<Shared>, Path(id): Path<String
     history.map(|history| Json(history.into())).ok_or_else(|| no_neighbor(&id))
 }
 
+/// State changes of all neighbors.
+#[utoipa::path(get, path = "/v1/histories", responses((status = 200, body = List<History>)))]
+pub(super) async fn histories(State(backend): State<Shared>) -> Listing<History> {
+    Ok(Json(backend.history(Selector::All).await?.into()))
+}
+
+/// The last changes of the best path of a prefix, oldest first.
+#[utoipa::path(get, path = "/v1/history", params(HistoryQuery),
+    responses((status = 200, body = List<RouteChange>), (status = 404, body = Problem)))]
+pub(super) async fn route_history(State(backend): State<Shared>, Params(query): Params<HistoryQuery>) -> Listing<RouteChange> {
+    Ok(Json(backend.route_history(query).await?.into()))
+}
+
+/// The end of the log, as it was written.
+#[utoipa::path(get, path = "/v1/log", responses((status = 200, content_type = "text/plain", body = String)))]
+pub(super) async fn log(State(backend): State<Shared>) -> Result<String, Problem> {
+    backend.log().await
+}
+
 /// Rows of a RIB view, streamed; `count=true` only counts; with `watch=true` changes as NDJSON.
 #[utoipa::path(get, path = "/v1/rib", params(RibQuery),
     responses((status = 200, body = List<RibEntry>), (status = 400, body = Problem), (status = 404, body = Problem)))]
@@ -134,11 +155,11 @@ pub(super) async fn route(State(backend): State<Shared>, Path(prefix): Path<Stri
     Ok(Json(backend.route(prefix).await?.into()))
 }
 
-/// Why a prefix, or the addresses of a Service, are or are not used and sent.
+/// Why a prefix, or the addresses of a Service, are or are not used and sent; why a session is down.
 #[utoipa::path(get, path = "/v1/explain", params(ExplainQuery), responses((status = 200, body = Document<Trace>), (status = 404, body = Problem)))]
 pub(super) async fn explain(State(backend): State<Shared>, Params(query): Params<ExplainQuery>) -> Doc<Trace> {
-    if query.prefix.is_some() == query.service.is_some() {
-        return Err(Problem::usage("either `prefix` or `service` is needed"));
+    if [query.prefix.is_some(), query.service.is_some(), query.neighbor.is_some()].into_iter().filter(|is| *is).count() != 1 {
+        return Err(Problem::usage("either `prefix`, `service` or `neighbor` is needed"));
     }
     Ok(Json(backend.explain(query).await?.into()))
 }
@@ -185,6 +206,12 @@ pub(super) async fn next_hops(State(backend): State<Shared>) -> Listing<NextHop>
 #[utoipa::path(get, path = "/v1/interfaces", responses((status = 200, body = List<Interface>)))]
 pub(super) async fn interfaces(State(backend): State<Shared>) -> Listing<Interface> {
     Ok(Json(backend.interfaces().await?.into()))
+}
+
+/// Sessions of BFD.
+#[utoipa::path(get, path = "/v1/bfd", responses((status = 200, body = List<BfdSession>)))]
+pub(super) async fn bfd(State(backend): State<Shared>) -> Listing<BfdSession> {
+    Ok(Json(backend.bfd().await?.into()))
 }
 
 /// The last events of the daemon; with `watch=true` new ones as NDJSON.

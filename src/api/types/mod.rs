@@ -3,6 +3,7 @@
 //! camelCase; numbers are numbers; durations end in `Seconds`; timestamps are RFC 3339 in UTC; what is unknown is absent.
 //! Additive changes only: scripts and dashboards rely on these names.
 
+mod bfd;
 mod config;
 mod drain;
 mod event;
@@ -14,9 +15,10 @@ mod rib;
 mod status;
 mod vip;
 
+pub use bfd::{BfdKind, BfdSession};
 pub use config::{Change, ChangeKind, Config, ConfigView, MatchAction, Network, PolicyInfo, PolicyTestResult, ReloadResult};
 pub use drain::{Drain, DrainCause, DrainRequest, DrainStage};
-pub use event::{Event, EventKind, History, HistoryEntry, WatchEvent, WatchKind};
+pub use event::{Event, EventKind, History, HistoryEntry, RouteChange, RouteChangeKind, WatchEvent, WatchKind};
 pub use explain::{Step, Trace, Verdict};
 pub use fib::{FibEntry, FibState, FibView, Hop, Interface, NextHop};
 pub use neighbor::{
@@ -142,9 +144,11 @@ macro_rules! single {
 }
 
 listed! {
+    BfdSession => "BfdList",
     Neighbor => "NeighborList", RibEntry => "RibList", FibEntry => "FibList", NextHop => "NextHopList", Interface => "InterfaceList",
     PolicyInfo => "PolicyList", Network => "NetworkList", Event => "EventList", ActionOutcome => "ActionOutcomeList",
     ServiceStatus => "ServiceList", PoolInfo => "PoolList", Allocation => "AllocationList", AdvertisementInfo => "AdvertisementList",
+    History => "HistoryList", RouteChange => "RouteChangeList",
 }
 
 single! {

@@ -15,12 +15,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 /// The settings of one session on their way to a plan: what counts, and where each key was written.
-struct Scope {
+pub(super) struct Scope {
     place: Place,
     own: Session,
     group: Option<(Place, Session)>,
     /// Own settings, and the group's where those say nothing.
-    merged: Session,
+    pub(super) merged: Session,
     address: Option<IpAddr>,
 }
 
@@ -34,7 +34,7 @@ impl Scope {
     }
 
     /// Where `key` is written: here, or else in the group.
-    fn at<T>(&self, key: &str, get: impl Fn(&Session) -> &Option<T>) -> Place {
+    pub(super) fn at<T>(&self, key: &str, get: impl Fn(&Session) -> &Option<T>) -> Place {
         match &self.group {
             Some((place, group)) if get(&self.own).is_none() && get(group).is_some() => place.key(key),
             _ => self.place.key(key),
@@ -205,7 +205,7 @@ impl Checker<'_> {
         let (add_path_receive, add_path_send) = self.add_path(scope);
         let (graceful_restart, max_prefixes) = (self.graceful_restart(scope), self.max_prefixes(scope));
         let ttl = self.ttl(scope, ebgp);
-        let password = self.password(scope);
+        let (password, bfd) = (self.password(scope), self.bfd(scope));
         let (import, export) = self.session_chains(scope, ebgp);
         Some(SessionPlan {
             remote_as: remote_as?,
@@ -232,6 +232,7 @@ impl Checker<'_> {
             max_prefixes,
             allow_own_asn: s.allow_own_asn.unwrap_or(0),
             role: s.role.map(role),
+            bfd,
             import,
             export,
         })
@@ -280,10 +281,6 @@ impl Checker<'_> {
         if s.bind_device.as_ref().is_some_and(|device| device.is_empty() || device.len() > DEVICE_LEN) {
             let at = scope.at("bindDevice", |s| &s.bind_device);
             self.complain(&at, format!("a device has a name of 1..={DEVICE_LEN} octets"));
-        }
-        if let Some(profile) = s.bfd.as_ref().filter(|profile| !self.bfd_profiles.contains(*profile)) {
-            let known: Vec<String> = self.bfd_profiles.iter().cloned().collect();
-            self.unknown(&scope.at("bfd", |s| &s.bfd), "BFD profile", profile, known.iter().map(String::as_str));
         }
     }
 

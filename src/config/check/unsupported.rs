@@ -6,18 +6,14 @@ use crate::config::complaint::{Path, Step};
 use crate::config::file::{File, Session};
 use std::time::Duration;
 
-/// A key of a section, and whether it says more than "off" or the default.
-struct Row<T> {
+/// A key of a session, and whether it says more than "off" or the default.
+struct Row {
     path: &'static [&'static str],
-    is_used: fn(&T) -> bool,
+    is_used: fn(&Session) -> bool,
 }
 
-const FILE_ROWS: [Row<File>; 1] =
-    [Row { path: &["bfd", "profiles"], is_used: |f| f.bfd.as_ref().and_then(|b| b.profiles.as_ref()).is_some_and(|p| !p.is_empty()) }];
-
-const SESSION_ROWS: [Row<Session>; 3] = [
+const SESSION_ROWS: [Row; 2] = [
     Row { path: &["interface"], is_used: |s| s.interface.is_some() },
-    Row { path: &["bfd"], is_used: |s| s.bfd.is_some() },
     Row {
         path: &["longLivedGracefulRestart"],
         is_used: |s| s.long_lived_graceful_restart.as_ref().and_then(|l| l.time).is_some_and(|t| t.0 > Duration::ZERO),
@@ -27,9 +23,6 @@ const SESSION_ROWS: [Row<Session>; 3] = [
 impl Checker<'_> {
     pub(super) fn refuse_unsupported(&mut self, origin: &Option<String>, file: &File) {
         let root = Place { origin: origin.clone(), path: Path::default() };
-        for row in FILE_ROWS.iter().filter(|row| (row.is_used)(file)) {
-            self.refuse(&root, row.path);
-        }
         for (i, neighbor) in file.neighbors.iter().flatten().enumerate() {
             self.refuse_session(&root.key("neighbors").index(i), &neighbor.session());
         }

@@ -165,13 +165,17 @@ neighbors:
   - { address: 10.0.0.4, asn: 1, gracefulRestart: { time: 5000s } }
   - { address: 10.0.0.5, asn: 1, gracefulRestart: { time: 60s, staleTime: 30s, mode: on } }
 ";
+    bfd: "
+router: { asn: 64512 }
+bfd: { profiles: { fast: { transmit: 9ms, receive: 61s, multiplier: 0, minimumTtl: 0 }, usual: {} } }
+neighbors:
+  - { address: 10.0.0.3, asn: 1, bfd: fats }
+";
     not_supported_yet: "
 router: { asn: 64512 }
 neighbors:
   - { interface: eth0, asn: external }
   - { address: 10.0.0.2, asn: 1, longLivedGracefulRestart: { time: 1h } }
-  - { address: 10.0.0.3, asn: 1, bfd: fast }
-bfd: { profiles: { fast: { transmit: 300ms } } }
 drain: { onCordon: true }
 ";
     vips: "

@@ -26,6 +26,7 @@ fn apply(mut plan: Plan, actions: Vec<Action>) -> Plan {
             Action::Api(api) => plan.api = api,
             Action::Metrics(metrics) => plan.metrics = metrics,
             Action::Log(log) => plan.log = log,
+            Action::Bfd(profiles) => plan.bfd = profiles,
             Action::Drain(drain) => plan.drain = drain,
             Action::Kubernetes(kubernetes) => plan.kubernetes = kubernetes.map(|k| *k),
         }

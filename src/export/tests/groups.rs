@@ -357,6 +357,14 @@ fn members_cost_no_encoding() {
     bench.read();
     assert!((1..=60).all(|n| bench.prefixes(n).len() == 590));
     assert_eq!(bench.group.stats().messages_encoded, encoded);
+    // What changed meanwhile is encoded, and what it shared a message with; all other messages are copied for who comes next.
+    announce(&mut rib, 1, "10.1.0.0/24", &attrs(|a| a.med = Some(1)));
+    bench.turn(&mut rib);
+    bench.leave(7);
+    bench.join(7, &rib);
+    bench.read();
+    assert_eq!(bench.group.stats().messages_encoded, encoded + 2);
+    assert_eq!(bench.prefixes(7).len(), 590);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::export::journal::View;
 use crate::export::log::{Log, Rule};
 use crate::export::pack::Packer;
 use crate::export::route::{NOBODY, Route};
+use crate::export::slot::SPAN;
 use crate::rib::PeerId;
 use crate::wire::nlri::Nlri;
 use ipnet::IpNet;
@@ -88,6 +89,8 @@ struct Member {
     stale: BTreeSet<Nlri>,
     refreshing: bool,
     end_of_rib: usize,
+    /// What was there when it joined is not newer.
+    since: u32,
     asks: bool,
 }
 
@@ -106,8 +109,10 @@ impl World {
         let add_path = random.chance(25);
         let mut group_key = key();
         group_key.add_path = if add_path { AddPath::All } else { AddPath::Off };
+        // Low bits of chunk numbers wrap in the middle of the run.
+        let first = SPAN - random.below(100) as u64;
         let side = |_| {
-            let mut log = Log::new(SHARDS);
+            let mut log = Log::starting_at(first, SHARDS);
             log.broken = broken;
             let views = (0..SHARDS).map(|shard| View::new(log.journal().clone(), shard)).collect();
             Side { log, packer: Packer::new(group_key.clone()), views, unbuilt: BTreeSet::new() }
@@ -207,6 +212,7 @@ impl World {
             stale: old.map_or_else(BTreeSet::new, |o| o.stale.clone()),
             refreshing: old.is_some_and(|o| o.refreshing),
             end_of_rib: old.map_or(0, |o| o.end_of_rib),
+            since: self.version,
             asks: false,
         }
     }
@@ -236,6 +242,11 @@ impl World {
                 member.end_of_rib += 1;
                 assert_eq!(member.end_of_rib, 1, "End-of-RIB is sent once");
                 assert!(side.unbuilt.is_empty(), "End-of-RIB before the group is complete");
+                for (key, truth) in self.truth.iter().filter(|(_, truth)| truth.version <= member.since) {
+                    let gets = wanted(member.group, *key, *truth).is_some_and(|t| !t.but.contains(&member.peer));
+                    let holds = member.holds.get(&self.names.nlri(*key));
+                    assert!(!gets || holds == Some(&truth.version), "End-of-RIB before a route that was there");
+                }
             }
             Poll::BeginRefresh => {
                 member.stale = member.holds.keys().copied().collect();
@@ -300,6 +311,13 @@ impl World {
         self.sides[index].views[shard].publish(needs);
     }
 
+    fn renew(&mut self) {
+        for Side { log, packer, .. } in &mut self.sides {
+            let names = &self.names;
+            log.renew(packer, &|key| names.nlri(key));
+        }
+    }
+
     fn merge(&mut self) {
         let index = self.random.below(2);
         let numbers = self.sides[index].log.chunk_numbers();
@@ -340,7 +358,8 @@ impl World {
             }
             (90..=92, _) => (0..2).for_each(|index| _ = self.sides[index].log.free_tombstones()),
             (93..=94, _) => self.merge(),
-            (95..=99, _) => self.publish_need(),
+            (95, _) => self.renew(),
+            (96..=99, _) => self.publish_need(),
             _ => {}
         }
         Ok(())

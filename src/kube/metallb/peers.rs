@@ -25,8 +25,6 @@ use std::sync::Arc;
 /// What the rest of the daemon can do and already has.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Surroundings {
-    /// Whether sessions can be watched by BFD.
-    pub bfd: bool,
     /// The names of neighbors that are configured elsewhere.
     pub names: BTreeSet<String>,
     /// The BGP identifier, where the file sets it.
@@ -109,7 +107,7 @@ impl Lowering {
                 neighbor.password = Some(file::Password { secret: Some(secret.clone()), ..file::Password::default() });
                 secrets.insert(secret, password.clone());
             }
-            neighbor.bfd = bfd(peer, config, around, &mut profiles, &mut report);
+            neighbor.bfd = bfd(peer, config, &mut profiles);
             neighbors.push(neighbor);
         }
         let file = File {
@@ -254,19 +252,8 @@ pub fn bfd_profile(profile: &BfdProfile) -> file::BfdProfile {
 }
 
 /// The name of the peer's profile, which joins `profiles`.
-fn bfd(
-    peer: &Peer,
-    config: &Config,
-    around: &Surroundings,
-    profiles: &mut BTreeMap<String, file::BfdProfile>,
-    report: &mut Report,
-) -> Option<String> {
+fn bfd(peer: &Peer, config: &Config, profiles: &mut BTreeMap<String, file::BfdProfile>) -> Option<String> {
     let profile = config.bfd_profiles.get(peer.bfd_profile.as_ref()?)?;
-    if !around.bfd {
-        let what = ("BFD is not available; the session runs without".to_owned(), "rely on the hold time, or remove bfdProfile");
-        report.warn(&peer.source, "bfdProfile", Fault::Unsupported, what);
-        return None;
-    }
     let name = format!("{BFD}{}", profile.name);
     profiles.insert(name.clone(), bfd_profile(profile));
     Some(name)

@@ -277,7 +277,8 @@ fn stop_reasons_on_the_wire_and_what_follows() {
         (max(None), Some(1), true, false),
         (max(Some(Duration::from_secs(30))), Some(1), true, true),
         (StopReason::OutOfResources, Some(8), false, true),
-        (StopReason::BfdDown, Some(10), true, true),
+        (StopReason::BfdDown { independent: true }, Some(10), true, true),
+        (StopReason::BfdDown { independent: false }, Some(10), false, true),
         (StopReason::GracefulClose, None, false, false),
     ];
     for (reason, subcode, hard, back) in cases {
@@ -292,7 +293,10 @@ fn stop_reasons_on_the_wire_and_what_follows() {
             if wrapped {
                 assert_eq!(sends(&outputs)[0].1[21..23], [6, subcode.unwrap()], "{reason:?}");
             }
-            let kept = n_bit && matches!(reason, StopReason::ConfigChange | StopReason::AdminReset(_));
+            let keeps = |reason: &_| {
+                matches!(reason, StopReason::ConfigChange | StopReason::AdminReset(_) | StopReason::BfdDown { independent: false })
+            };
+            let kept = n_bit && keeps(&reason);
             assert_eq!(!downs(&outputs)[0].retain.is_empty(), kept, "{reason:?}");
             assert_eq!(rig.state(), State::Idle);
             assert_eq!(connects(&rig.run(Duration::from_secs(31))) > 0, back, "{reason:?}");

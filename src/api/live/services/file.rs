@@ -105,6 +105,7 @@ pub(super) async fn explain(daemon: &Daemon, name: &str, to: Option<&str>) -> Re
     let mut trace = Trace {
         prefix: None,
         service: Some(name.to_owned()),
+        neighbor: None,
         to: to.as_ref().map(|(_, address)| *address),
         steps: steps(service, gate),
         ok: gate.is_none(),

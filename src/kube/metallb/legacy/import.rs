@@ -66,7 +66,7 @@ pub fn import(file_name: &str, text: &str, format: Format, namespace: &str) -> R
     rename(&mut document);
     let config = Config::check(&document.specs, &Config::default(), &mut report);
     let resources = resources(&document, namespace);
-    let configuration = configuration(&config, namespace, &mut report);
+    let configuration = configuration(&config, namespace);
     Ok(Imported { resources, configuration, complaints: report.0 })
 }
 
@@ -220,7 +220,7 @@ fn yaml<T: Serialize>(value: &T) -> String {
 }
 
 /// The same sessions without objects. Addresses of Services need the objects, so that pools are only told about.
-fn configuration(config: &Config, namespace: &str, report: &mut Report) -> String {
+fn configuration(config: &Config, namespace: &str) -> String {
     let mut text = String::new();
     note(&mut text, "The sessions, for a daemon that follows no cluster. One that follows the custom resources needs this instead:");
     note(&mut text, &format!("  kubernetes: {{ enabled: true, namespace: {namespace}, roles: [vip, allocator] }}"));
@@ -238,10 +238,7 @@ fn configuration(config: &Config, namespace: &str, report: &mut Report) -> Strin
         if !peer.nodes.is_empty() {
             note(&mut text, &format!("{} is for some nodes only (node-selectors): leave it out on the others.", peer.name));
         }
-        if peer.bfd_profile.is_some() {
-            let what = ("BFD is not available; the session runs without".to_owned(), "rely on the hold time, or remove bfd-profile");
-            report.warn(&peer.source, "bfdProfile", Fault::Unsupported, what);
-        }
+        neighbor.bfd.clone_from(&peer.bfd_profile);
         neighbor.import = Some(file::List(vec![NOTHING.to_owned()]));
         neighbors.push(neighbor);
     }
@@ -249,10 +246,19 @@ fn configuration(config: &Config, namespace: &str, report: &mut Report) -> Strin
         api_version: Some("kubgp.io/v1".to_owned()),
         router: peers::router(config.peers.values().map(AsRef::as_ref)),
         policies: Some(BTreeMap::from([(NOTHING.to_owned(), vec![peers::reject()])])).filter(|_| !neighbors.is_empty()),
+        bfd: profiles(config),
         neighbors: Some(neighbors).filter(|all| !all.is_empty()),
         ..File::default()
     };
     text + &yaml(&file)
+}
+
+/// The BFD profiles that peers name.
+fn profiles(config: &Config) -> Option<file::Bfd> {
+    let is_used = |name: &String| config.peers.values().any(|peer| peer.bfd_profile.as_ref() == Some(name));
+    let used = config.bfd_profiles.iter().filter(|(name, _)| is_used(name));
+    let profiles: BTreeMap<_, _> = used.map(|(name, profile)| (name.clone(), peers::bfd_profile(profile))).collect();
+    Some(file::Bfd { profiles: Some(profiles) }).filter(|bfd| bfd.profiles.iter().any(|all| !all.is_empty()))
 }
 
 /// The policy of peers that only listen to us.

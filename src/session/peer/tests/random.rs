@@ -41,7 +41,7 @@ fn any_stop(dice: &mut Dice) -> StopReason {
         4 => StopReason::HardReset(None),
         5 => StopReason::MaxPrefix { family: Family::Ipv4Unicast, limit: 1, restart_after: Some(Duration::from_secs(9)) },
         6 => StopReason::OutOfResources,
-        7 => StopReason::BfdDown,
+        7 => StopReason::BfdDown { independent: false },
         _ => StopReason::GracefulClose,
     }
 }
