@@ -170,6 +170,15 @@ pub enum Command {
     },
     /// Check a configuration file; needs no daemon
     CheckConfig { file: PathBuf },
+    /// Say what the daemon would do here if it were started now: sessions and, with the kernel, routes; touches nothing, needs no daemon
+    Diff {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = "/etc/kubgp/kubgp.yaml")]
+        config: PathBuf,
+        /// Compare the routes of the kernel with those that would be there
+        #[arg(long)]
+        with_kernel: bool,
+    },
     /// Let traffic leave this node: mark our prefixes with GRACEFUL_SHUTDOWN, then withdraw them (drain.gracePeriod)
     Drain {
         /// Come back when they are withdrawn

@@ -12,6 +12,7 @@ mod bundle;
 mod change;
 mod connect;
 mod detail;
+mod diff;
 mod failure;
 mod manual;
 mod neighbor;
@@ -81,7 +82,7 @@ pub(crate) struct Context<'a> {
 async fn dispatch(cli: Cli, is_plugin: bool, offline: Offline, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
     let style = style(&cli.global);
     let mut printer = Printer { out, output: cli.global.output(), style, gathered: None };
-    if let Some(outcome) = alone(&cli, offline, &mut printer) {
+    if let Some(outcome) = alone(&cli, offline, &mut printer).await {
         return outcome;
     }
     let client = match nodes::target(&cli, is_plugin)? {
@@ -97,11 +98,15 @@ async fn dispatch(cli: Cli, is_plugin: bool, offline: Offline, out: &mut (dyn Wr
 }
 
 /// What needs no daemon; `None` for the rest.
-fn alone(cli: &Cli, offline: Offline, printer: &mut Printer<'_>) -> Option<Result<(), Failure>> {
+async fn alone(cli: &Cli, offline: Offline, printer: &mut Printer<'_>) -> Option<Result<(), Failure>> {
     Some(match &cli.command {
         Command::CheckConfig { file } => match (offline.check)(file, printer.style.color) {
             Ok(report) => writeln!(printer.out, "{report}").map_err(Failure::Output),
             Err(diagnostics) => Err(Failure::Config(diagnostics)),
+        },
+        Command::Diff { config, with_kernel } => match (offline.preview)(config, *with_kernel).await {
+            Ok(preview) => printer.document(&preview.into()),
+            Err(problem) => Err(problem.into()),
         },
         Command::Import(import) => offline::import(offline, import, printer),
         Command::Completion { shell } => {
@@ -141,9 +146,12 @@ async fn ask(command: &Command, context: &mut Context<'_>) -> Result<(), Failure
         Command::Confirm => change::confirm(context).await,
         Command::Rollback => change::rollback(context).await,
         Command::Log { action } => change::log(context, action).await,
-        Command::CheckConfig { .. } | Command::Import(_) | Command::Completion { .. } | Command::Man { .. } | Command::Connect => {
-            unreachable!("these need no daemon")
-        }
+        Command::CheckConfig { .. }
+        | Command::Diff { .. }
+        | Command::Import(_)
+        | Command::Completion { .. }
+        | Command::Man { .. }
+        | Command::Connect => unreachable!("these need no daemon"),
     }
 }
 

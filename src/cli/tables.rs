@@ -257,7 +257,7 @@ impl Tabular for FibEntry {
 }
 
 /// A hop in the words of `ip route`.
-fn hop(hop: &Hop) -> String {
+pub(super) fn hop(hop: &Hop) -> String {
     let mut parts = Vec::new();
     parts.extend(hop.via.map(|via| format!("via {via}")));
     parts.extend(hop.device.as_ref().map(|device| format!("dev {device}")));
