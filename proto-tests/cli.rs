@@ -21,6 +21,8 @@ use kubgp::api::client::{Client, Error};
 use kubgp::api::server::AdminSocket;
 use kubgp::api::types::{Preview, Problem};
 use kubgp::cli::Offline;
+use kubgp::config::file::GlassAccess;
+use kubgp::config::plan::GlassPlan;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -386,7 +388,8 @@ async fn the_public_listener_changes_nothing() {
     let memo = Arc::new(Memo::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(kubgp::api::server::serve_public(listener, memo.clone(), std::future::pending()));
+    let closed = GlassPlan { access: GlassAccess::Off, hosts: Default::default() };
+    tokio::spawn(kubgp::api::server::serve_public(listener, memo.clone(), closed, std::future::pending()));
     let ask = |request: &'static str| async move {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         stream.write_all(format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
@@ -397,7 +400,7 @@ async fn the_public_listener_changes_nothing() {
     assert!(ask("GET /metrics").await.contains("text/plain; version=0.0.4"));
     assert!(ask("GET /livez").await.starts_with("HTTP/1.1 200"));
     assert!(ask("GET /readyz").await.starts_with("HTTP/1.1 200"));
-    for path in ["GET /v1/summary", "POST /v1/config/reload", "GET /openapi.json"] {
+    for path in ["GET /v1/summary", "POST /v1/config/reload", "GET /openapi.json", "GET /lg/", "GET /lg/v1/board", "GET /"] {
         assert!(ask(path).await.starts_with("HTTP/1.1 404"), "{path}");
     }
     memo.ready.store(false, Ordering::Relaxed);

@@ -9,6 +9,7 @@ mod drain;
 mod event;
 mod explain;
 mod fib;
+mod health;
 mod neighbor;
 mod preview;
 mod request;
@@ -22,6 +23,7 @@ pub use drain::{Drain, DrainCause, DrainRequest, DrainStage};
 pub use event::{Event, EventKind, History, HistoryEntry, RouteChange, RouteChangeKind, WatchEvent, WatchKind};
 pub use explain::{Step, Trace, Verdict};
 pub use fib::{FibEntry, FibState, FibView, Hop, Interface, NextHop};
+pub use health::Health;
 pub use neighbor::{
     Admin, BfdState, BfdStatus, Capabilities, Capability, Direction, ErrorInfo, FamilyStatus, GrState, LimitAction, LimitStatus, Malformed,
     MessageCounters, Messages, Neighbor, NeighborType, Queues, SessionState, TcpErrorInfo, TcpHints, Timers,
