@@ -99,8 +99,11 @@ pub fn kernel() -> String {
     codes("src/fib/mod.rs", "Failure", &["code", "meaning"], &[])
 }
 
+/// These have no code: what is said stands in its place.
 pub fn left() -> String {
-    codes("src/fib/rules.rs", "Left", &["code", "meaning"], &[])
+    let source = read("src/fib/rules.rs");
+    let says = arms(&source[source.find("impl fmt::Display for Left").expect("what is said")..], "fmt");
+    table(&["shown as", "meaning"], variants(&source, "Left").into_iter().map(|variant| vec![says[&variant.name].clone(), variant.docs]))
 }
 
 /// The codes of Services, which a macro lists with their remedies.
