@@ -205,6 +205,9 @@ impl Translator {
             roles: self.calico_roles(),
             secret_namespace: self.calico_namespace().to_owned(),
             router_id: self.environment.router_id,
+            version: self.environment.version.clone(),
+            use_pod_cidr: self.environment.use_pod_cidr,
+            cluster_ips: self.environment.cluster_ips.clone(),
             ..Local::default()
         }
     }

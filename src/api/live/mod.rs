@@ -47,9 +47,9 @@ use super::backend::{Answer, Backend, Changes, Rows};
 use super::query::{EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
     ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, Config, ConfigView, Drain, DrainRequest, Event, FibEntry,
-    History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest,
-    PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteChange, RouteDetail,
-    ServiceStatus, Summary, Trace, Version,
+    History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, NodeStatus, PolicyInfo,
+    PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteChange,
+    RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
 use crate::net::PeerSnapshot;
 use crate::operator::View;
@@ -331,6 +331,10 @@ impl Backend for Daemon {
 
     fn log(&self) -> Answer<'_, String> {
         Box::pin(async { Ok(self.logs().tail()) })
+    }
+
+    fn node_status(&self) -> Answer<'_, NodeStatus> {
+        Box::pin(calico::status(self))
     }
 
     fn readiness(&self) -> Answer<'_, Readiness> {

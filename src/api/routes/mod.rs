@@ -65,6 +65,7 @@ routes! { ADMIN, admin:
     post "/v1/config/reload" => write::reload;
     post "/v1/config/confirm" => write::confirm;
     post "/v1/config/rollback" => write::rollback;
+    get "/v1/calico/nodestatus" => read::node_status;
     get "/v1/drain" => read::drain;
     post "/v1/drain" => write::start_drain;
     delete "/v1/drain" => write::end_drain;
@@ -117,6 +118,7 @@ routes! { GLASS_LISTS, glass_lists:
         read::bfd,
         read::events,
         read::networks,
+        read::node_status,
         read::drain,
         read::log,
         write::act,

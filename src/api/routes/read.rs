@@ -13,7 +13,8 @@ use crate::api::server::Shared;
 use crate::api::stream;
 use crate::api::types::{
     AdvertisementInfo, Allocation, BfdSession, Config, Document, Drain, Event, FibEntry, History, Interface, List, Memory, Neighbor,
-    Network, NextHop, PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
+    Network, NextHop, NodeStatus, PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary,
+    Trace, Version,
 };
 
 type Doc<T> = Result<Json<Document<T>>, Problem>;
@@ -227,6 +228,12 @@ pub(super) async fn events(State(backend): State<Shared>, Params(query): Params<
 #[utoipa::path(get, path = "/v1/networks", responses((status = 200, body = List<Network>)))]
 pub(super) async fn networks(State(backend): State<Shared>) -> Listing<Network> {
     Ok(Json(backend.networks().await?.into()))
+}
+
+/// What CalicoNodeStatus has about this node: agent, sessions and routes, in Calico's words.
+#[utoipa::path(get, path = "/v1/calico/nodestatus", responses((status = 200, description = "`status` of CalicoNodeStatus, beside `apiVersion` and `kind`")))]
+pub(super) async fn node_status(State(backend): State<Shared>) -> Doc<NodeStatus> {
+    Ok(Json(backend.node_status().await?.into()))
 }
 
 /// Whether traffic is to leave this node, and how far that is.
