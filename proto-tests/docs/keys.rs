@@ -34,13 +34,14 @@ pub fn tables() -> String {
 impl Source {
     fn parse() -> Self {
         let mut source = Self::default();
+        let expected = Regex::new(r#"(?:text_type|number_or_word)!\s*[({]\s*(\w+),\s*"([^"]*)""#).unwrap();
+        let visitors = Regex::new(r#"type Value = (\w+);\s*fn expecting\([^)]*\) -> [\w:]+ \{\s*f\.write_str\("([^"]*)"\)"#).unwrap();
         for text in FILES.map(read) {
             source.read_sections(&text);
             source.read_words(&text);
-            let expected = Regex::new(r#"(?:text_type|number_or_word)!\s*[({]\s*(\w+),\s*"([^"]*)""#).unwrap();
-            source.expected.extend(expected.captures_iter(&text).map(|found| (found[1].to_owned(), found[2].to_owned())));
-            let visitors = Regex::new(r#"type Value = (\w+);\s*fn expecting\([^)]*\) -> [\w:]+ \{\s*f\.write_str\("([^"]*)"\)"#).unwrap();
-            source.expected.extend(visitors.captures_iter(&text).map(|found| (found[1].to_owned(), found[2].to_owned())));
+            for found in expected.captures_iter(&text).chain(visitors.captures_iter(&text)) {
+                source.expected.insert(found[1].to_owned(), found[2].to_owned());
+            }
         }
         source
     }
