@@ -131,6 +131,12 @@ fn a_reload_leaves_unchanged_neighbors_alone_and_a_bad_one_changes_nothing() {
     assert!(rr.ok("show events").contains("configRejected"));
 
     rr.write(&good);
+    let generation = rr.json("show summary")["configGeneration"].as_u64().unwrap();
+    rr.ok("reload --confirm 1s");
+    eventually("nobody confirms it, and the former one comes back", || {
+        (rr.json("show summary")["configGeneration"].as_u64() == Some(generation + 2)).then_some(())
+    });
+    assert_eq!(rr.run("confirm").code, 1, "it is too late");
     rr.ok("reload --confirm 60s");
     assert!(rr.metric("kubgp_config_last_reload_successful 1"));
     rr.ok("rollback");
@@ -188,6 +194,11 @@ fn networks_come_and_go_at_run_time() {
     assert_eq!((source("192.0.2.0/24").as_deref(), source("198.51.100.0/24").as_deref()), (Some("runtime"), Some("config")));
     a.ok("network delete 192.0.2.0/24");
     b.lacks("show rib", "192.0.2.0/24");
+    let changes: Vec<_> = b.items("show history 192.0.2.0/24").iter().map(|c| (c["kind"].clone(), c["peerName"].clone())).collect();
+    assert_eq!(changes, [("best".into(), "rr".into()), ("gone".into(), serde_json::Value::Null)]);
+    assert_eq!(b.items("show history 192.0.0.0/16 longer").len(), 2);
+    assert_eq!(b.items("show history 192.0.2.77").len(), 2, "an address finds the prefixes that hold it");
+    assert_eq!(b.run("show history 100.64.0.0/24").code, 4);
     assert_eq!(a.run("network delete 192.0.2.0/24").code, 4);
     assert_eq!(a.run("network delete 198.51.100.0/24").code, 1, "the file has it");
 }
@@ -206,6 +217,20 @@ fn orders_reach_the_other_side_with_their_text() {
     assert_eq!(rr.neighbor("a")["admin"], "down");
     b.lacks("show rib", "198.51.100.0/24");
     assert_eq!(rr.json("show summary")["neighbors"]["adminDown"], 1);
+    // Both sides remember who said what, and explain it.
+    let said = |daemon: &Daemon, name: &str| {
+        let history = daemon.json(&format!("show neighbor {name} history"));
+        let errors: Vec<_> = history["entries"].as_array().unwrap().iter().map(|entry| entry["error"].clone()).collect();
+        errors.into_iter().find(|error| error["message"] == "new switch").map(|error| error["direction"].as_str().unwrap().to_owned())
+    };
+    assert_eq!((said(&rr, "a").as_deref(), said(&a, "rr").as_deref()), (Some("sent"), Some("received")));
+    let trace = rr.json("explain neighbor a");
+    assert_eq!((trace["reason"].as_str(), trace["ok"].as_bool()), (Some("admin"), Some(false)));
+    assert!(trace["remedy"].as_str().unwrap().contains("neighbor PEER up"), "{trace}");
+    eventually("a explains it too", || {
+        let reason = a.json("explain neighbor rr")["reason"].clone();
+        (reason == "notificationReceived" || reason == "tcp").then_some(())
+    });
     rr.ok("neighbor a up");
     rr.established("a");
     b.has("show rib", "198.51.100.0/24");
@@ -228,6 +253,24 @@ fn orders_reach_the_other_side_with_their_text() {
 }
 
 #[test]
+fn a_bundle_holds_the_log_and_no_secret() {
+    let net = Net::new(12);
+    let key = net.directory.path().join("key");
+    std::fs::write(&key, "correct horse battery").unwrap();
+    let more = format!("asn: 65002, password: {{ file: \"{}\" }}", key.display());
+    let lone = net.start(RR, &net.config(RR, 64512, &net.neighbor("gone", RR, B, &more), ""));
+    let file = net.directory.path().join("bundle.tar.gz");
+    lone.ok(&format!("bundle {}", file.display()));
+    let unpacked = Command::new("tar").arg("-xzOf").arg(&file).output().unwrap();
+    let text = String::from_utf8(unpacked.stdout).unwrap();
+    assert!(
+        unpacked.status.success() && text.contains("\"running\"") && text.contains("kubgp_session_up") && text.contains("password"),
+        "{text}"
+    );
+    assert!(!text.contains("battery"));
+}
+
+#[test]
 fn exit_codes_and_http_follow_the_contract() {
     let net = Net::new(6);
     let lone = net.start(RR, &net.config(RR, 64512, &net.neighbor("gone", RR, B, "asn: 65002"), ""));
@@ -237,6 +280,15 @@ fn exit_codes_and_http_follow_the_contract() {
     assert_eq!(lone.run("show rib as-path (").code, 2);
     assert_eq!(lone.run("neighbor nobody down").code, 4);
     assert_eq!(lone.run("clear gone soft in").code, 1, "not established");
+    let refused = eventually("the refusal is remembered", || {
+        let history = lone.json("show neighbor gone history");
+        let entries = history["entries"].as_array().unwrap().clone();
+        entries.into_iter().find(|entry| entry["tcpError"] == "connection refused")
+    });
+    assert_eq!(refused["reason"], "connect failed");
+    let trace = lone.json("explain neighbor gone");
+    assert_eq!(trace["reason"], "tcp");
+    assert!(trace["remedy"].as_str().unwrap().starts_with("nobody listens"), "{trace}");
     assert_eq!(lone.run("healthcheck").code, 0);
     assert_eq!(lone.run("healthcheck --require-established all").code, 6);
     assert_eq!(lone.run("confirm").code, 1);

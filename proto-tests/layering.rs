@@ -63,7 +63,11 @@ const ROOMS: &[Room] = &[
         &["operator", "vips", "speaker", "config", "wire", "policy", "session", "rib", "export", "fib", "bfd", "net", "metrics"],
         &["axum", "hyper", "hyper_util", "http_body_util", "serde", "serde_json", "tokio", "utoipa", "jiff", "futures_util", "regex"],
     ),
-    shell("cli", &["api", "config"], &["clap", "clap_complete", "comfy_table", "jiff", "serde", "serde_json", "serde_saphyr", "tokio"]),
+    shell(
+        "cli",
+        &["api", "config"],
+        &["clap", "clap_complete", "clap_mangen", "comfy_table", "jiff", "ratatui", "serde", "serde_json", "serde_saphyr", "tokio"],
+    ),
 ];
 
 const EVERYWHERE: &[&str] = &["std", "bytes", "ipnet", "core", "alloc"];

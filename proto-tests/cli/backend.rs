@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 use kubgp::api::backend::{Answer, Backend, Batch, Changes, Rows};
-use kubgp::api::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, PrefixMatch, RibQuery, RibView, Selector, ServiceQuery};
+use kubgp::api::query::{
+    EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, PrefixMatch, RibQuery, RibView, Selector, ServiceQuery,
+};
 use kubgp::api::types::*;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -20,6 +22,7 @@ pub struct Rest {
     policies: Vec<PolicyInfo>,
     history: History,
     route: RouteDetail,
+    route_history: Vec<RouteChange>,
     explain: Trace,
     fib: Vec<FibEntry>,
     next_hops: Vec<NextHop>,
@@ -158,7 +161,17 @@ impl Backend for Memo {
     }
 
     fn history(&self, selector: Selector) -> Answer<'_, Vec<History>> {
-        answer(if selector == Selector::Peer("tor-b".into()) { vec![self.rest.history.clone()] } else { Vec::new() })
+        let known = &self.rest.history;
+        let history = |row: &Neighbor| {
+            let entries = if row.name == known.name { known.entries.clone() } else { Vec::new() };
+            History { address: row.address, name: row.name.clone(), entries }
+        };
+        answer(self.neighbors.iter().filter(|row| selector.matches(row)).map(history).collect())
+    }
+
+    fn route_history(&self, query: HistoryQuery) -> Answer<'_, Vec<RouteChange>> {
+        let found: Vec<_> = self.rest.route_history.iter().filter(|change| query.matches(&change.prefix)).cloned().collect();
+        if found.is_empty() { refuse(Problem::not_found(format!("no change of {} is known", query.prefix))) } else { answer(found) }
     }
 
     fn act(&self, selector: Selector, request: ActionRequest) -> Answer<'_, Vec<ActionOutcome>> {
@@ -202,6 +215,11 @@ impl Backend for Memo {
     }
 
     fn explain(&self, query: ExplainQuery) -> Answer<'_, Trace> {
+        if let Some(name) = query.neighbor {
+            let selector = Selector::Peer(name);
+            let row = self.neighbors.iter().find(|row| selector.matches(row)).unwrap();
+            return answer(kubgp::api::session_trace::trace(row));
+        }
         match query.service {
             Some(service) => answer(Trace { service: Some(service), ..self.rest.explain_service.clone() }),
             None => answer(Trace { prefix: query.prefix, ..self.rest.explain.clone() }),
@@ -315,6 +333,10 @@ impl Backend for Memo {
 
     fn set_log(&self, request: LogRequest) -> Answer<'_, LogStatus> {
         answer(LogStatus { directives: request.directives, reverts_in_seconds: request.for_seconds })
+    }
+
+    fn log(&self) -> Answer<'_, String> {
+        answer("a line\n".to_owned())
     }
 
     fn readiness(&self) -> Answer<'_, Readiness> {

@@ -11,14 +11,7 @@ use std::time::{Duration, Instant};
 
 /// What `calicoctl node status` and exporters ask of BIRD.
 pub fn answers_as_bird(net: &Net, name: &str) {
-    let ask = |socket: &str, commands: &str| {
-        let mut stream = UnixStream::connect(net.directory.path().join(socket)).unwrap();
-        stream.write_all(commands.as_bytes()).unwrap();
-        stream.shutdown(Shutdown::Write).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
-    };
+    let ask = |socket: &str, commands: &str| ask_as_bird(net, socket, commands);
     let text = ask("bird.ctl", "show status\nshow protocols\nconfigure\n");
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("0001 BIRD ") && lines[0].ends_with(" ready."), "{text}");
@@ -29,6 +22,16 @@ pub fn answers_as_bird(net: &Net, name: &str) {
     assert!(!ask("bird6.ctl", "show protocols\n").contains("1002-"), "no session is over IPv6");
 }
 
+/// The answers to some commands, one a line, and the greeting before them.
+pub fn ask_as_bird(net: &Net, socket: &str, commands: &str) -> String {
+    let mut stream = UnixStream::connect(net.directory.path().join(socket)).unwrap();
+    stream.write_all(commands.as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
 /// The same object in the other group.
 fn native(mut object: Value) -> Value {
     object["apiVersion"] = json!("projectcalico.org/v3");
@@ -37,7 +40,7 @@ fn native(mut object: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_datastore_that_moves_to_the_native_group_takes_its_sessions_along() {
-    let net = Net::new(131);
+    let net = Net::new(141);
     let server = ApiServer::start().await.unwrap();
     server.order(&Order { unserve: vec!["projectcalico.org".into()], ..Order::default() });
     cluster(&net, &server);
@@ -68,7 +71,7 @@ async fn a_datastore_that_moves_to_the_native_group_takes_its_sessions_along() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_serves_the_native_group_alone_is_followed() {
-    let net = Net::new(134);
+    let net = Net::new(144);
     let server = ApiServer::start().await.unwrap();
     let kinds = [("BGPConfiguration", "default"), ("ClusterInformation", "default"), ("IPPool", "pods"), ("BGPPeer", "to-reflectors")];
     cluster(&net, &server);
@@ -144,7 +147,7 @@ fn applied(net: &Net) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_change_of_one_node_among_many_touches_one_session() {
-    let net = Net::new(132);
+    let net = Net::new(142);
     let server = ApiServer::start().await.unwrap();
     let (rr, figures) = start_of_a_large_cluster(&net, &server, 200);
     println!("200 nodes: {:?}, {} KiB", figures.configured_in, figures.resident);
@@ -164,7 +167,7 @@ async fn the_change_of_one_node_among_many_touches_one_session() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: cargo test --release --test operator thousand -- --ignored --nocapture"]
 async fn a_reflector_of_a_thousand_nodes_starts_within_five_seconds() {
-    let net = Net::new(133);
+    let net = Net::new(143);
     let server = ApiServer::start().await.unwrap();
     let (_rr, figures) = start_of_a_large_cluster(&net, &server, 1000);
     println!("1000 nodes, 4000 blocks: all sessions configured after {:?}, {} KiB resident", figures.configured_in, figures.resident);

@@ -5,12 +5,12 @@ use std::pin::Pin;
 use ipnet::IpNet;
 use tokio::sync::mpsc;
 
-use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
+use super::query::{EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
     ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, Config, ConfigView, Drain, DrainRequest, Event, FibEntry,
-    History, Interface, ListMeta, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest,
-    PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary,
-    Trace, Version, WatchEvent,
+    History, Interface, ListMeta, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, NodeStatus, PolicyInfo,
+    PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteChange,
+    RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
 };
 
 /// The future of one answer.
@@ -56,6 +56,8 @@ pub trait Backend: Send + Sync + 'static {
     fn watch_neighbors(&self, query: NeighborQuery) -> Answer<'_, Changes<Neighbor>>;
     /// Histories of the neighbors that the selector means.
     fn history(&self, selector: Selector) -> Answer<'_, Vec<History>>;
+    /// The last changes of the best paths of prefixes, oldest first; none at all is [`Problem::not_found`].
+    fn route_history(&self, query: HistoryQuery) -> Answer<'_, Vec<RouteChange>>;
     /// One outcome per neighbor that the selector means; none at all is [`Problem::not_found`].
     fn act(&self, selector: Selector, request: ActionRequest) -> Answer<'_, Vec<ActionOutcome>>;
 
@@ -97,6 +99,13 @@ pub trait Backend: Send + Sync + 'static {
     /// Takes back what [`Self::start_drain`] asked for; others may still want it.
     fn end_drain(&self) -> Answer<'_, Drain>;
     fn set_log(&self, request: LogRequest) -> Answer<'_, LogStatus>;
+    /// The last lines of the log, oldest first.
+    fn log(&self) -> Answer<'_, String>;
+
+    /// What CalicoNodeStatus has about this node; not every daemon is on one of Calico's.
+    fn node_status(&self) -> Answer<'_, NodeStatus> {
+        Box::pin(async { Err(Problem::not_found("this is no node of Calico")) })
+    }
 
     fn readiness(&self) -> Answer<'_, Readiness>;
     /// Prometheus text, exposition format 0.0.4.

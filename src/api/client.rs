@@ -1,7 +1,10 @@
-//! The client end: one request per connection over the admin socket.
+//! The client end: one request per connection, over the admin socket or a command that leads to it.
 
+mod way;
+
+use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -10,15 +13,15 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
 
 use super::types::{Document, Problem, Readiness};
+use way::Way;
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Error {
-    /// Nobody answers on the socket.
-    Unreachable { socket: PathBuf, source: std::io::Error },
+    /// Nobody answers at this place: the path of a socket, or what a command leads to.
+    Unreachable { place: String, source: std::io::Error },
     /// The daemon says no.
     Problem(Box<Problem>),
     /// The connection broke, or the answer is not what this version expects.
@@ -28,7 +31,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable { socket, source } => write!(f, "kubgpd does not answer on {}: {source}", socket.display()),
+            Self::Unreachable { place, source } => write!(f, "kubgpd does not answer on {place}: {source}"),
             Self::Problem(problem) => problem.fmt(f),
             Self::Broken(text) => write!(f, "the answer broke off: {text}"),
         }
@@ -52,12 +55,31 @@ impl From<serde_json::Error> for Error {
 /// Asks one daemon.
 #[derive(Clone, Debug)]
 pub struct Client {
-    socket: PathBuf,
+    way: Way,
 }
 
 impl Client {
     pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+        Self { way: Way::Socket(socket.to_owned()) }
+    }
+
+    /// A client that starts a command for each request, whose standard streams lead to the socket. `place` names the daemon there.
+    pub fn through(place: &str, words: Vec<OsString>) -> Self {
+        Self { way: Way::Command { place: place.to_owned(), words: words.into() } }
+    }
+
+    /// The daemon that is asked, for messages.
+    pub fn place(&self) -> String {
+        self.way.place()
+    }
+
+    /// A text as it is, for example `/metrics`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn text(&self, path: &str) -> Result<String, Error> {
+        let body = self.send("GET", path, Bytes::new()).await?.into_body().collect().await?.to_bytes();
+        String::from_utf8(body.into()).map_err(|error| Error::Broken(error.to_string()))
     }
 
     /// A whole document.
@@ -112,14 +134,22 @@ impl Client {
     }
 
     async fn exchange(&self, method: &str, path: &str, body: Bytes) -> Result<Response<Incoming>, Error> {
-        let unreachable = |source| Error::Unreachable { socket: self.socket.clone(), source };
-        let stream = UnixStream::connect(&self.socket).await.map_err(unreachable)?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let unreachable = |source| Error::Unreachable { place: self.place(), source };
+        let opened = self.way.open().await.map_err(unreachable)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(opened.stream)).await?;
         // Ends with the last use of the response; its error also reaches the body.
         tokio::spawn(connection);
         let request = Request::builder().method(method).uri(path).header("host", "localhost").header("content-type", "application/json");
         let request = request.body(Full::new(body)).map_err(|error| Error::Broken(error.to_string()))?;
-        Ok(sender.send_request(request).await?)
+        let error = match sender.send_request(request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let complaint = match opened.complaints {
+            Some(stderr) => way::complaint(stderr).await,
+            None => None,
+        };
+        Err(complaint.map_or_else(|| error.into(), |text| unreachable(std::io::Error::other(text))))
     }
 }
 

@@ -247,13 +247,16 @@ pub struct FibQuery {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ExplainQuery {
-    /// A prefix, or an address (the most specific prefix that holds it). Either this or `service`.
+    /// A prefix, or an address (the most specific prefix that holds it). Either this, `service` or `neighbor`.
     #[serde(default, deserialize_with = "prefix_or_address", skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<String>)]
     pub prefix: Option<IpNet>,
     /// `namespace/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// Why the session of this neighbor is down, or what it carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbor: Option<String>,
     /// The neighbor that should have the route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
@@ -270,6 +273,27 @@ pub struct EventQuery {
     pub watch: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     pub changes_only: bool,
+}
+
+/// Which changes of best paths are asked for.
+#[derive(Clone, Debug, Deserialize, IntoParams, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct HistoryQuery {
+    /// A prefix; an address means every prefix that holds it.
+    #[serde(deserialize_with = "required_prefix")]
+    #[param(value_type = String)]
+    pub prefix: IpNet,
+    /// Also those of more specific prefixes.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub longer: bool,
+}
+
+impl HistoryQuery {
+    pub fn matches(&self, prefix: &IpNet) -> bool {
+        let is_host = self.prefix.prefix_len() == self.prefix.max_prefix_len();
+        *prefix == self.prefix || (self.longer && self.prefix.contains(prefix)) || (is_host && prefix.contains(&self.prefix))
+    }
 }
 
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, PartialEq, Serialize)]

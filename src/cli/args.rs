@@ -57,6 +57,29 @@ pub struct Global {
     /// Only this address family: ipv4-unicast or ipv6-unicast
     #[arg(long, global = true)]
     pub family: Option<Family>,
+    #[command(flatten)]
+    pub cluster: Cluster,
+}
+
+/// Daemons of a Kubernetes cluster, reached with kubectl.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Cluster (through kubectl)")]
+pub struct Cluster {
+    /// Ask the daemon of this node
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "all_nodes")]
+    pub node: Option<String>,
+    /// Ask the daemons of all nodes (kubectl-bgp does so by itself); exit 5 when some do not answer
+    #[arg(long, global = true)]
+    pub all_nodes: bool,
+    /// Only pods of this namespace
+    #[arg(long, global = true, value_name = "NAMESPACE")]
+    pub kube_namespace: Option<String>,
+    /// Context of kubectl
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Configuration of kubectl
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 impl Global {
@@ -104,10 +127,10 @@ pub enum Command {
         #[command(subcommand)]
         what: Option<Show>,
     },
-    /// Say why a prefix, or a Service, is or is not used and sent
+    /// Say why a prefix, or a Service, is or is not used and sent, or why a neighbor is down
     Explain {
-        #[arg(value_name = "PREFIX|svc/[NS/]NAME", value_parser = Subject::parse)]
-        subject: Subject,
+        #[arg(value_name = "PREFIX|svc/[NS/]NAME|neighbor PEER", required = true, num_args = 1..=2)]
+        subject: Vec<String>,
         /// The neighbor that should have it
         #[arg(long, value_name = "PEER")]
         to: Option<String>,
@@ -147,6 +170,15 @@ pub enum Command {
     },
     /// Check a configuration file; needs no daemon
     CheckConfig { file: PathBuf },
+    /// Say what the daemon would do here if it were started now: sessions and, with the kernel, routes; touches nothing, needs no daemon
+    Diff {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = "/etc/kubgp/kubgp.yaml")]
+        config: PathBuf,
+        /// Compare the routes of the kernel with those that would be there
+        #[arg(long)]
+        with_kernel: bool,
+    },
     /// Let traffic leave this node: mark our prefixes with GRACEFUL_SHUTDOWN, then withdraw them (drain.gracePeriod)
     Drain {
         /// Come back when they are withdrawn
@@ -184,6 +216,25 @@ pub enum Command {
         #[arg(long, num_args = 1.., value_name = "N|all|PEER")]
         require_established: Vec<String>,
     },
+    /// Neighbors, rates, tables, CPU and memory on one screen
+    Top {
+        /// Time between two looks
+        #[arg(short, long, default_value = "2s", value_name = "DURATION", value_parser = duration)]
+        interval: Duration,
+    },
+    /// Write an archive for support: state, configuration without secrets, events, log, kernel routes
+    Bundle {
+        /// The archive (.tar.gz), or `-` for the standard output; without, a file here named after host and time
+        file: Option<PathBuf>,
+    },
+    /// Print the manual page, or write those of all commands into a directory
+    Man {
+        #[arg(long, value_name = "DIRECTORY")]
+        dir: Option<PathBuf>,
+    },
+    /// Pass the standard streams on to the admin socket
+    #[command(hide = true)]
+    Connect,
     /// Print a completion script
     Completion {
         #[arg(value_enum)]
@@ -229,6 +280,8 @@ pub enum ImportPart {
 pub enum Show {
     /// The daemon in a few lines, and its neighbors
     Summary,
+    /// What CalicoNodeStatus has about this node, as JSON or YAML
+    Calico,
     /// Neighbors, one a line; with PEER everything about one
     #[command(visible_alias = "neighbor")]
     Neighbors(ShowNeighbors),
@@ -261,6 +314,14 @@ pub enum Show {
     Allocations,
     /// Which pools go to which peers, with which attributes
     Advertisements,
+    /// What happened to a prefix: the last changes of its best path
+    History {
+        #[arg(value_parser = parse_prefix)]
+        prefix: IpNet,
+        /// Also more specific prefixes
+        #[arg(value_parser = ["longer"])]
+        longer: Option<String>,
+    },
     /// Kernel routes: ours, all of the table, or where wanted and installed differ
     Fib {
         #[arg(value_enum, default_value_t)]
@@ -435,16 +496,31 @@ pub enum Subject {
     Prefix(IpNet),
     /// `namespace/name`, or the name of a VIP of the file.
     Service(String),
+    /// Address, name or description.
+    Neighbor(String),
 }
 
 impl Subject {
-    /// Reads a prefix, an address, `svc/NS/NAME`, or `svc/NAME` for a VIP of the file.
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a prefix, an address, `svc/NS/NAME`, or `svc/NAME` for a VIP of the file; `neighbor PEER` for a session.
+    ///
+    /// # Errors
+    /// What can be written.
+    pub fn parse(words: &[String]) -> Result<Self, String> {
+        let text = match words {
+            [word, peer] if "neighbor".starts_with(word.as_str()) => return Ok(Self::Neighbor(peer.clone())),
+            [text] => text,
+            _ => return Err("write a prefix, svc/NAMESPACE/NAME, or `neighbor PEER`".to_owned()),
+        };
+        if let Some(peer) = text.strip_prefix("neighbor/") {
+            return Ok(Self::Neighbor(peer.to_owned()));
+        }
         let service = ["svc/", "service/", "services/"].iter().find_map(|word| text.strip_prefix(word));
         match service.map(|name| (name, name.split('/').count(), name.split('/').all(|part| !part.is_empty()))) {
             Some((name, 1 | 2, true)) => Ok(Self::Service(name.to_owned())),
             Some(_) => Err("write a Service as svc/NAMESPACE/NAME, a VIP of the file as svc/NAME".to_owned()),
-            None => parse_prefix(text).map(Self::Prefix).map_err(|why| format!("{why}; a Service is svc/NAMESPACE/NAME")),
+            None => parse_prefix(text)
+                .map(Self::Prefix)
+                .map_err(|why| format!("{why}; a Service is svc/NAMESPACE/NAME, a neighbor `neighbor {text}`")),
         }
     }
 }

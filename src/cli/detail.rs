@@ -107,7 +107,8 @@ fn sent_to(out: Out<'_>, peers: &[SentTo]) -> io::Result<()> {
 impl Text for Trace {
     fn write(&self, out: Out<'_>, style: &Style) -> io::Result<()> {
         let to = self.to.map(|to| format!(" to {to}")).unwrap_or_default();
-        let about = self.prefix.map(|prefix| prefix.to_string()).or_else(|| self.service.clone()).unwrap_or_default();
+        let named = || self.service.clone().or_else(|| self.neighbor.clone()).unwrap_or_default();
+        let about = self.prefix.map_or_else(named, |prefix| prefix.to_string());
         writeln!(out, "{}{to}", one_line(&about))?;
         // Names of stages are short, `advertisement` being the longest.
         let width = self.steps.iter().map(|step| step.stage.len() + 1).fold(10, usize::max);
@@ -134,7 +135,10 @@ impl Text for History {
         for entry in &self.entries {
             writeln!(out, "{}  {} -> {}  {}", style.time(entry.at), entry.from, entry.to, one_line(&entry.reason))?;
             if let Some(error) = &entry.error {
-                writeln!(out, "    {}", one_line(&super::text::error_line(error)))?;
+                writeln!(out, "    {}", one_line(&error.line()))?;
+            }
+            if let Some(error) = &entry.tcp_error {
+                writeln!(out, "    {}", one_line(error))?;
             }
         }
         Ok(())
@@ -164,7 +168,8 @@ impl Text for Memory {
             let size = bytes(family.bytes);
             field(out, family.family.name(), format!("{} prefixes, {} paths, {size}", family.prefixes, family.paths))?;
         }
-        field(out, "Export", format!("{} update groups, {} slots, {} journal", self.update_groups, self.slots, bytes(self.journal_bytes)))
+        field(out, "Export", format!("{} update groups, {} slots, {} journal", self.update_groups, self.slots, bytes(self.journal_bytes)))?;
+        field(out, "History", format!("{} of best paths, {} at most", bytes(self.history_bytes), bytes(self.history_max_bytes)))
     }
 
     fn name(&self) -> String {

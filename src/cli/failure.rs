@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::api::client;
+use crate::api::types::Problem;
 
 /// A command that ends with another code than 0.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub enum Failure {
     Usage(String),
     /// The daemon could do it for none of the neighbors.
     Refused(String),
+    /// What was named does not exist.
+    Missing(String),
     /// Something was done for some neighbors only.
     Partial(String),
     /// A condition that was asked for does not hold.
@@ -21,6 +24,8 @@ pub enum Failure {
     /// The configuration file is wrong.
     Config(String),
     Output(io::Error),
+    /// Of several nodes some or all failed: the code, and a line for each.
+    Nodes(u8, Vec<String>),
 }
 
 impl Failure {
@@ -37,9 +42,11 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Client(client::Error::Unreachable { .. }) => 3,
             Self::Client(client::Error::Problem(problem)) => problem.code.max(1),
+            Self::Missing(_) => 4,
             Self::Partial(_) => 5,
             Self::Condition(_) => 6,
             Self::Config(_) => 7,
+            Self::Nodes(code, _) => *code,
         }
     }
 }
@@ -49,6 +56,8 @@ impl fmt::Display for Failure {
         match self {
             Self::Client(error @ client::Error::Unreachable { source, .. }) => {
                 let advice = match source.kind() {
+                    // A command that leads to the daemon has said what is wrong.
+                    io::ErrorKind::Other => return error.fmt(f),
                     io::ErrorKind::PermissionDenied => "run as root, or as a member of the group that owns the socket",
                     _ => {
                         "start it with `systemctl start kubgpd` or `kubgpd --config FILE`, or name its socket with --socket PATH or BGPCTL_SOCKET"
@@ -57,8 +66,11 @@ impl fmt::Display for Failure {
                 write!(f, "{error}\n  {advice}")
             }
             Self::Client(error) => error.fmt(f),
-            Self::Usage(text) | Self::Refused(text) | Self::Partial(text) | Self::Condition(text) => f.write_str(text),
+            Self::Usage(text) | Self::Refused(text) | Self::Missing(text) | Self::Partial(text) | Self::Condition(text) => {
+                f.write_str(text)
+            }
             Self::Config(diagnostics) => write!(f, "the configuration is invalid\n{diagnostics}"),
+            Self::Nodes(_, lines) => f.write_str(&lines.join("\nbgpctl: ")),
             Self::Output(error) => write!(f, "cannot write the output: {error}"),
         }
     }
@@ -67,6 +79,12 @@ impl fmt::Display for Failure {
 impl From<client::Error> for Failure {
     fn from(error: client::Error) -> Self {
         Self::Client(error)
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Client(client::Error::Problem(Box::new(problem)))
     }
 }
 

@@ -6,11 +6,17 @@
 //!
 //! Must never know: anything of the daemon but its API types and its client.
 
+mod archive;
 pub mod args;
+mod bundle;
 mod change;
+mod connect;
 mod detail;
+mod diff;
 mod failure;
+mod manual;
 mod neighbor;
+mod nodes;
 mod offline;
 mod output;
 mod show;
@@ -18,6 +24,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod text;
+mod top;
 mod words;
 
 pub use args::ImportFormat;
@@ -26,16 +33,21 @@ pub use offline::{Imported, Offline};
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 use jiff::tz::TimeZone;
 
 use crate::api::client::Client;
 use args::{Cli, Color, Command, Global, Output};
+use nodes::Target;
 use output::{Printer, Style};
 
 /// Runs one command line and answers its exit code. `out` gets what was asked for, `err` why it failed.
 pub async fn run(args: Vec<OsString>, offline: Offline, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> u8 {
+    let name = args.first().map(PathBuf::from).unwrap_or_default();
+    let is_plugin = name.file_stem().is_some_and(|name| name == PLUGIN);
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -47,7 +59,7 @@ pub async fn run(args: Vec<OsString>, offline: Offline, out: &mut (dyn Write + S
     };
     let mut sink = std::io::sink();
     let out = if cli.global.quiet { &mut sink } else { out };
-    let outcome = dispatch(&cli, offline, out).await;
+    let outcome = dispatch(cli, is_plugin, offline, out).await;
     // What was found comes before why it was not enough.
     let flushed = out.flush().map_err(Failure::Output);
     let Err(failure) = outcome.and(flushed) else { return 0 };
@@ -66,43 +78,85 @@ pub(crate) struct Context<'a> {
     printer: Printer<'a>,
 }
 
-async fn dispatch(cli: &Cli, offline: Offline, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
-    let printer = Printer { out, output: cli.global.output(), style: style(&cli.global) };
-    let mut context = Context { client: Client::new(&cli.global.socket), global: &cli.global, printer };
-    let can_watch = match &cli.command {
+/// Here, at the daemon of one node, or at those of all.
+async fn dispatch(cli: Cli, is_plugin: bool, offline: Offline, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+    let style = style(&cli.global);
+    let mut printer = Printer { out, output: cli.global.output(), style, gathered: None };
+    if let Some(outcome) = alone(&cli, offline, &mut printer).await {
+        return outcome;
+    }
+    let client = match nodes::target(&cli, is_plugin)? {
+        Target::Socket => Client::new(&cli.global.socket),
+        Target::Node(node) => nodes::client(&cli.global.cluster, node).await?,
+        Target::All if cli.global.watch => return Err(Failure::usage("--watch is for one node: name it with --node NAME")),
+        Target::All => {
+            let Printer { out, style, .. } = printer;
+            return nodes::everywhere(Arc::new(cli), style, out).await;
+        }
+    };
+    ask(&cli.command, &mut Context { client, global: &cli.global, printer }).await
+}
+
+/// What needs no daemon; `None` for the rest.
+async fn alone(cli: &Cli, offline: Offline, printer: &mut Printer<'_>) -> Option<Result<(), Failure>> {
+    Some(match &cli.command {
+        Command::CheckConfig { file } => match (offline.check)(file, printer.style.color) {
+            Ok(report) => writeln!(printer.out, "{report}").map_err(Failure::Output),
+            Err(diagnostics) => Err(Failure::Config(diagnostics)),
+        },
+        Command::Diff { config, with_kernel } => match (offline.preview)(config, *with_kernel).await {
+            Ok(preview) => printer.document(&preview.into()),
+            Err(problem) => Err(problem.into()),
+        },
+        Command::Import(import) => offline::import(offline, import, printer),
+        Command::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "bgpctl", &mut printer.out);
+            Ok(())
+        }
+        Command::Man { dir } => manual::write(dir.as_deref(), printer.out),
+        Command::Connect => connect::connect(&cli.global.socket),
+        _ => return None,
+    })
+}
+
+/// Commands that a daemon answers.
+async fn ask(command: &Command, context: &mut Context<'_>) -> Result<(), Failure> {
+    let can_watch = match command {
         Command::Show { what } => matches!(what, Some(args::Show::Neighbors(_) | args::Show::Rib { .. } | args::Show::Events { .. })),
         Command::Monitor { .. } => true,
         _ => false,
     };
-    if cli.global.watch && !can_watch {
+    if context.global.watch && !can_watch {
         return Err(Failure::usage("--watch works with show neighbors, show rib, show events and monitor"));
     }
-    match &cli.command {
-        Command::Show { what } => show::show(&mut context, what.as_ref().unwrap_or(&args::Show::Summary)).await,
-        Command::Explain { subject, to } => show::explain(&mut context, subject, to.as_ref()).await,
-        Command::Monitor { what } => show::monitor(&mut context, what).await,
-        Command::Healthcheck { require_established } => show::healthcheck(&mut context, require_established).await,
-        Command::CheckConfig { file } => {
-            let report = (offline.check)(file, context.printer.style.color).map_err(Failure::Config)?;
-            Ok(writeln!(context.printer.out, "{report}")?)
-        }
-        Command::Import(import) => offline::import(offline, import, &mut context.printer),
-        Command::Completion { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "bgpctl", &mut context.printer.out);
-            Ok(())
-        }
-        Command::Clear { words, reason } => change::clear(&mut context, words, reason).await,
-        Command::Neighbor { peer, action, reason } => change::neighbor(&mut context, peer, *action, reason).await,
-        Command::Network { action } => change::network(&mut context, action).await,
-        Command::Policy { action: args::Policy::Test(test) } => change::policy_test(&mut context, test).await,
-        Command::Reload { dry_run, confirm } => change::reload(&mut context, *dry_run, *confirm).await,
-        Command::Drain { wait, timeout } => change::drain(&mut context, wait.then_some(*timeout)).await,
-        Command::Undrain => change::undrain(&mut context).await,
-        Command::Confirm => change::confirm(&mut context).await,
-        Command::Rollback => change::rollback(&mut context).await,
-        Command::Log { action } => change::log(&mut context, action).await,
+    match command {
+        Command::Show { what } => show::show(context, what.as_ref().unwrap_or(&args::Show::Summary)).await,
+        Command::Explain { subject, to } => show::explain(context, subject, to.as_ref()).await,
+        Command::Monitor { what } => show::monitor(context, what).await,
+        Command::Top { interval } => top::run(context, *interval).await,
+        Command::Bundle { file } => bundle::bundle(context, file.as_deref()).await,
+        Command::Healthcheck { require_established } => show::healthcheck(context, require_established).await,
+        Command::Clear { words, reason } => change::clear(context, words, reason).await,
+        Command::Neighbor { peer, action, reason } => change::neighbor(context, peer, *action, reason).await,
+        Command::Network { action } => change::network(context, action).await,
+        Command::Policy { action: args::Policy::Test(test) } => change::policy_test(context, test).await,
+        Command::Reload { dry_run, confirm } => change::reload(context, *dry_run, *confirm).await,
+        Command::Drain { wait, timeout } => change::drain(context, wait.then_some(*timeout)).await,
+        Command::Undrain => change::undrain(context).await,
+        Command::Confirm => change::confirm(context).await,
+        Command::Rollback => change::rollback(context).await,
+        Command::Log { action } => change::log(context, action).await,
+        Command::CheckConfig { .. }
+        | Command::Diff { .. }
+        | Command::Import(_)
+        | Command::Completion { .. }
+        | Command::Man { .. }
+        | Command::Connect => unreachable!("these need no daemon"),
     }
 }
+
+/// As kubectl calls it for `kubectl bgp`.
+const PLUGIN: &str = "kubectl-bgp";
 
 fn style(global: &Global) -> Style {
     let color = match global.color {

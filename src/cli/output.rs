@@ -86,9 +86,33 @@ pub struct Printer<'a> {
     pub out: &'a mut (dyn Write + Send),
     pub output: Output,
     pub style: Style,
+    /// Where rows go that are to stand in one table with those of other nodes.
+    pub gathered: Option<&'a mut Vec<Gathered>>,
+}
+
+/// Rows of one table, not laid out yet.
+#[derive(Debug)]
+pub struct Gathered {
+    pub columns: Vec<Column>,
+    pub max_width: Option<usize>,
+    pub rows: Vec<Row>,
 }
 
 impl Printer<'_> {
+    /// Rows below those that were written before.
+    ///
+    /// # Errors
+    /// What writing says.
+    pub fn rows(&mut self, lines: &mut Lines, rows: Vec<Row>) -> io::Result<()> {
+        match &mut self.gathered {
+            Some(all) => {
+                all.push(Gathered { columns: lines.columns.clone(), max_width: lines.max_width, rows });
+                Ok(())
+            }
+            None => lines.write(self.out, rows),
+        }
+    }
+
     /// A whole list.
     ///
     /// # Errors
@@ -98,7 +122,7 @@ impl Printer<'_> {
             Output::Table | Output::Wide => {
                 let mut table = Lines::of::<T>(&self.style);
                 let rows = list.items.iter().flat_map(|item| item.rows(&self.style)).collect();
-                table.write(self.out, rows)?;
+                self.rows(&mut table, rows)?;
             }
             Output::Json => self.json(list)?,
             Output::Ndjson => list.items.iter().try_for_each(|item| self.line(item))?,
@@ -155,7 +179,11 @@ impl Printer<'_> {
         self.out.write_all(b"\n")
     }
 
-    fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+    /// A value as a document of JSON.
+    ///
+    /// # Errors
+    /// What writing says.
+    pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut *self.out, value)?;
         self.out.write_all(b"\n")
     }
@@ -212,6 +240,14 @@ impl Lines {
     pub fn of<T: Tabular>(style: &Style) -> Self {
         let max_width = T::MAX_WIDTH.filter(|_| !style.wide);
         Self { max_width, ..Self::new(T::columns(style.wide), style) }
+    }
+
+    /// A table of several nodes: which one stands before each row.
+    pub fn of_nodes(columns: &[Column], max_width: Option<usize>, style: &Style) -> Self {
+        let mut lines = Self { max_width, ..Self::new(columns, style) };
+        lines.columns.insert(0, Column { title: "NODE", right: false });
+        lines.widths.insert(0, 0);
+        lines
     }
 
     /// Writes rows below those written before.

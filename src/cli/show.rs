@@ -11,10 +11,13 @@ use super::neighbor::{self, Section};
 use super::output::{Tabular, Text, one_line};
 use super::words;
 use crate::api::client::escape;
-use crate::api::query::{ConfigQuery, EventQuery, ExplainQuery, FibQuery, Format, NeighborQuery, RibQuery, Selector, ServiceQuery};
+use crate::api::query::{
+    ConfigQuery, EventQuery, ExplainQuery, FibQuery, Format, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery,
+};
 use crate::api::types::{
     AdvertisementInfo, Allocation, BfdSession, Config, Document, Event, FibEntry, FibView, History, Interface, List, Listed, Memory,
-    Neighbor, NextHop, PolicyInfo, PoolInfo, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
+    Neighbor, NextHop, PolicyInfo, PoolInfo, RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
+    WatchEvent,
 };
 
 /// For requests without parameters.
@@ -23,6 +26,7 @@ const NOTHING: () = ();
 pub(super) async fn show(context: &mut Context<'_>, what: &Show) -> Result<(), Failure> {
     match what {
         Show::Summary => summary(context).await,
+        Show::Calico => calico(context).await,
         Show::Neighbors(args) => neighbors(context, args).await,
         Show::Rib { words } => rib(context, words).await,
         Show::Route { prefix } => document::<RouteDetail>(context, &format!("/v1/routes/{prefix}"), &NOTHING).await,
@@ -33,6 +37,9 @@ pub(super) async fn show(context: &mut Context<'_>, what: &Show) -> Result<(), F
         Show::Pools => list::<PoolInfo>(context, "/v1/pools", &NOTHING).await,
         Show::Allocations => list::<Allocation>(context, "/v1/allocations", &NOTHING).await,
         Show::Advertisements => list::<AdvertisementInfo>(context, "/v1/advertisements", &NOTHING).await,
+        Show::History { prefix, longer } => {
+            list::<RouteChange>(context, "/v1/history", &HistoryQuery { prefix: *prefix, longer: longer.is_some() }).await
+        }
         Show::Fib { view } => fib(context, *view).await,
         Show::Nexthops => list::<NextHop>(context, "/v1/nexthops", &NOTHING).await,
         Show::Interfaces => list::<Interface>(context, "/v1/interfaces", &NOTHING).await,
@@ -48,12 +55,15 @@ pub(super) async fn show(context: &mut Context<'_>, what: &Show) -> Result<(), F
     }
 }
 
-pub(super) async fn explain(context: &mut Context<'_>, subject: &Subject, to: Option<&String>) -> Result<(), Failure> {
-    let (prefix, service) = match subject {
-        Subject::Prefix(prefix) => (Some(*prefix), None),
-        Subject::Service(name) => (None, Some(name.clone())),
+pub(super) async fn explain(context: &mut Context<'_>, subject: &[String], to: Option<&String>) -> Result<(), Failure> {
+    let nothing = ExplainQuery { prefix: None, service: None, neighbor: None, to: to.cloned() };
+    let query = match Subject::parse(subject).map_err(Failure::Usage)? {
+        Subject::Prefix(prefix) => ExplainQuery { prefix: Some(prefix), ..nothing },
+        Subject::Service(name) => ExplainQuery { service: Some(name), ..nothing },
+        Subject::Neighbor(_) if to.is_some() => return Err(Failure::usage("--to belongs to a prefix or a Service")),
+        Subject::Neighbor(peer) => ExplainQuery { neighbor: Some(peer), ..nothing },
     };
-    document::<Trace>(context, "/v1/explain", &ExplainQuery { prefix, service, to: to.cloned() }).await
+    document::<Trace>(context, "/v1/explain", &query).await
 }
 
 pub(super) async fn monitor(context: &mut Context<'_>, what: &Monitor) -> Result<(), Failure> {
@@ -212,6 +222,18 @@ async fn fib(context: &mut Context<'_>, word: FibWord) -> Result<(), Failure> {
     rows::<FibEntry, _>(context, "/v1/fib", |format| FibQuery { view, family, format }).await
 }
 
+/// A document in the words of another project, which has no table of ours.
+async fn calico(context: &mut Context<'_>) -> Result<(), Failure> {
+    let status: serde_json::Value = context.client.get("/v1/calico/nodestatus", &NOTHING).await?;
+    let printer = &mut context.printer;
+    match printer.output {
+        Output::Yaml => printer.yaml(&status)?,
+        Output::Ndjson => printer.line(&status)?,
+        Output::Table | Output::Wide | Output::Json | Output::Name => printer.json(&status)?,
+    }
+    Ok(())
+}
+
 /// A single document.
 async fn document<T: Text + Serialize + DeserializeOwned>(
     context: &mut Context<'_>,
@@ -262,11 +284,11 @@ async fn rows<T: Tabular + Listed + Serialize + DeserializeOwned, Q: Serialize>(
             _ => pending.extend(item.rows(&printer.style)),
         }
         if pending.len() >= ROWS_AT_ONCE {
-            table.write(printer.out, std::mem::take(&mut pending))?;
+            printer.rows(&mut table, std::mem::take(&mut pending))?;
         }
     }
     match output {
-        Output::Table | Output::Wide => Ok(table.write(printer.out, pending)?),
+        Output::Table | Output::Wide => Ok(printer.rows(&mut table, pending)?),
         _ => Ok(()),
     }
 }

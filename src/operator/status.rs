@@ -5,10 +5,12 @@
 
 use super::until;
 use crate::kube::client::{Connection, Error};
-use crate::kube::metallb::announce::Announcer;
+use crate::kube::metallb::announce::{Announcement, Announcer};
 use crate::kube::metallb::model::Config;
 use crate::kube::metallb::reason::Reason;
-use crate::kube::metallb::status::{ServiceBGPStatus, ServiceBgpStatus, WantedRoutes, status_of, wanted_routes};
+use crate::kube::metallb::status::{
+    Component, ConfigurationState, ConfigurationStateObject, ServiceBGPStatus, ServiceBgpStatus, WantedRoutes, status_of,
+};
 use crate::kube::objects::{Key, Metadata, Node, Object, Service};
 use crate::kube::selection::{Selection, Selections};
 use crate::kube::store::{Presence, Store};
@@ -34,6 +36,8 @@ pub struct Wanted {
     services: BTreeMap<Key, WantedService>,
     /// The peers of this node by the names of their objects.
     peers: BTreeMap<String, IpAddr>,
+    /// How the objects are.
+    state: ConfigurationState,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -43,19 +47,25 @@ struct WantedService {
 }
 
 impl Wanted {
-    pub fn of(announcer: &Announcer, config: &Config, node: &Node, store: &Store) -> Self {
-        let service = |key: &Key| {
-            let uid = store.get::<Service>(key)?.metadata.uid.clone();
-            Some((key.clone(), WantedService { uid, routes: wanted_routes(announcer, key) }))
-        };
-        let open = announcer.services().filter(|(_, _, blocked)| blocked.is_none());
+    /// `announcements`: those of the announcer.
+    pub fn of(announcer: &Announcer, announcements: &[Announcement], config: &Config, (node, store): (&Node, &Store)) -> Self {
+        let mut services: BTreeMap<Key, WantedService> = BTreeMap::new();
+        for announcement in announcements {
+            for key in &announcement.services {
+                let Some(service) = store.get::<Service>(key) else { continue };
+                let fresh = || WantedService { uid: service.metadata.uid.clone(), routes: WantedRoutes::new() };
+                let wanted = services.entry(key.clone()).or_insert_with(fresh);
+                wanted.routes.push((announcement.prefix, Arc::clone(&announcement.peers)));
+            }
+        }
         let address = |name: &String| Some((name.clone(), config.peers.get(name)?.address));
         // What else there is of the Node changes often.
         let identity = Metadata { uid: node.metadata.uid.clone(), ..Metadata::named("", &node.metadata.name) };
         Self {
             node: identity,
-            services: open.filter_map(|(key, _, _)| service(key)).collect(),
+            services,
             peers: announcer.peers().iter().filter_map(address).collect(),
+            state: ConfigurationState::new(config, Component::Speaker),
         }
     }
 
@@ -63,7 +73,7 @@ impl Wanted {
     async fn found(&self, speaker: &Handle) -> Option<BTreeMap<Key, ServiceBgpStatus>> {
         let mut question: BTreeMap<IpNet, BTreeSet<IpAddr>> = BTreeMap::new();
         for (prefix, names) in self.services.values().flat_map(|service| &service.routes) {
-            question.entry(*prefix).or_default().extend(names.iter().filter_map(|name| self.peers.get(name)));
+            question.entry(*prefix).or_default().extend(names.keys().filter_map(|name| self.peers.get(name)));
         }
         let sent = speaker.sent(question).await.ok()?;
         let is_sent = |name: &str, prefix: &IpNet| self.peers.get(name).is_some_and(|peer| sent.contains(&(*prefix, *peer)));
@@ -75,7 +85,7 @@ impl Wanted {
     /// Whether everything that is wanted is in `found`.
     fn is_met(&self, found: &BTreeMap<Key, ServiceBgpStatus>) -> bool {
         self.services.iter().all(|(key, service)| {
-            let names: BTreeSet<&String> = service.routes.iter().flat_map(|(_, names)| names).collect();
+            let names: BTreeSet<&String> = service.routes.iter().flat_map(|(_, names)| names.keys()).collect();
             names.is_empty() || found.get(key).is_some_and(|status| status.peers.len() == names.len())
         })
     }
@@ -115,6 +125,7 @@ impl Teller {
         let mut selections = Selections::default();
         let labels = format!("{NODE_LABEL}={node},{}={}", OURS.0, OURS.1);
         selections.add(Selection::of::<ServiceBGPStatus>().in_namespace(namespace).with_labels(&labels));
+        selections.add(Selection::of::<ConfigurationStateObject>().in_namespace(namespace).named(&format!("speaker-{node}")));
         Ok(Self {
             namespace: namespace.to_owned(),
             speaker,
@@ -144,6 +155,7 @@ impl Teller {
                     self.tell(wanted, found);
                     self.write(wanted, found);
                 }
+                self.write_state(wanted);
             }
             let (next_retry, next_look) = (self.retries.next(), look_at);
             tokio::select! {
@@ -174,15 +186,15 @@ impl Teller {
             let Some(service) = wanted.services.get(key) else { continue };
             let prefixes = list(service.routes.iter().map(|(prefix, _)| prefix.to_string()));
             let note = format!("{prefixes} sent from node \"{node}\" to {}", list(status.peers.iter().cloned()));
-            self.publish(key, &service.uid, News { warning: false, reason: "Announced", action: ACTION, note });
+            self.publish(key, &service.uid, News { warning: false, reason: "Announced", action: ACTION, note, is_common: false });
         }
         for (key, _) in self.told.iter().filter(|(key, _)| !found.contains_key(*key)) {
             // Where the Service is not meant to be announced any more, whoever decided that has told why.
             let Some(service) = wanted.services.get(key) else { continue };
-            let peers = list(service.routes.iter().flat_map(|(_, names)| names).cloned());
+            let peers = list(service.routes.iter().flat_map(|(_, names)| names.keys()).cloned());
             let (reason, remedy) = (Reason::NoSession, Reason::NoSession.remedy());
             let note = format!("not announced from node \"{node}\": {reason}: no peer has it any more of {peers}; {remedy}");
-            self.publish(key, &service.uid, News { warning: true, reason: "NotAnnounced", action: reason.code(), note });
+            self.publish(key, &service.uid, News { warning: true, reason: "NotAnnounced", action: reason.code(), note, is_common: false });
         }
         self.told = found.iter().map(|(key, status)| (key.clone(), status.peers.clone())).collect();
     }
@@ -232,10 +244,31 @@ impl Teller {
         }
     }
 
+    /// Makes the ConfigurationState say how the objects are.
+    fn write_state(&mut self, wanted: &Wanted) {
+        let store = self.watch.store();
+        let presence = store.presence::<ConfigurationStateObject>();
+        let (Presence::Synced, Some(api)) = (presence, store.served::<ConfigurationStateObject>()) else { return };
+        let target = Target::configuration_state(api, &self.namespace, Some(&wanted.node.name));
+        if store.get::<ConfigurationStateObject>(&target.key).is_some_and(|known| known.status == wanted.state) {
+            self.retries.forget(&target.key);
+            return;
+        }
+        if self.writes.len() >= AT_ONCE || self.retries.is_waiting(&target.key) || !self.busy.insert(target.key.clone()) {
+            return;
+        }
+        let (writer, state, node) = (self.writer.clone(), wanted.state.clone(), wanted.node.name.clone());
+        self.writes.spawn(async move {
+            let result = writer.put_configuration_state(&target, (Component::Speaker, Some(&node)), &state).await;
+            (target.key, result)
+        });
+    }
+
     /// The next comparison may write these objects again.
     fn retry(&mut self) {
         while let Some(key) = self.retries.due() {
-            if self.watch.store().get::<ServiceBGPStatus>(&key).is_none() {
+            let store = self.watch.store();
+            if store.get::<ServiceBGPStatus>(&key).is_none() && store.get::<ConfigurationStateObject>(&key).is_none() {
                 self.retries.forget(&key);
             }
         }
@@ -247,7 +280,7 @@ impl Teller {
         let after = self.retries.add(key.clone());
         match result {
             Ok(()) => {}
-            Err(e) => debug!(object = %key, reason = %e, ?after, "a ServiceBGPStatus was not written"),
+            Err(e) => debug!(object = %key, reason = %e, ?after, "a status object was not written"),
         }
     }
 }

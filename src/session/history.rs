@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::State;
@@ -53,25 +54,40 @@ impl fmt::Display for Cause {
     }
 }
 
-/// One state change.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// One state change, or a NOTIFICATION or TCP error that changed nothing: then `from` is `to`.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Change {
     pub at: Instant,
     pub from: State,
     pub to: State,
     pub cause: Cause,
+    /// The text that came with a NOTIFICATION (RFC 9003), or what the kernel said.
+    pub text: Option<Arc<str>>,
 }
 
-/// The last [`History::LIMIT`] state changes, oldest first.
+impl Change {
+    /// What somebody will ask for later, as the steps of one more attempt to connect are not.
+    const fn is_notable(&self) -> bool {
+        let established = matches!(self.from, State::Established) || matches!(self.to, State::Established);
+        established
+            || matches!(self.cause, Cause::NotificationSent { .. } | Cause::NotificationReceived { .. } | Cause::Stopped | Cause::Started)
+    }
+}
+
+/// The last [`History::LIMIT`] changes, oldest first. A neighbor that is away is dialled again and again: such attempts push out
+/// one another, down to the last [`History::ATTEMPTS`], and not what ended the session.
 #[derive(Clone, Debug, Default)]
 pub struct History(VecDeque<Change>);
 
 impl History {
     pub const LIMIT: usize = 32;
+    pub const ATTEMPTS: usize = 8;
 
     pub(super) fn push(&mut self, change: Change) {
         if self.0.len() == Self::LIMIT {
-            self.0.pop_front();
+            let attempts = self.0.iter().filter(|change| !change.is_notable()).count();
+            let oldest = self.0.iter().position(|change| !change.is_notable()).filter(|_| attempts >= Self::ATTEMPTS);
+            self.0.remove(oldest.unwrap_or_default());
         }
         self.0.push_back(change);
     }
@@ -92,10 +108,25 @@ mod tests {
         let mut history = History::default();
         for code in 0..40 {
             let cause = Cause::NotificationSent { code, subcode: 0 };
-            history.push(Change { at: start, from: State::Idle, to: State::Connect, cause });
+            history.push(Change { at: start, from: State::Idle, to: State::Connect, cause, text: None });
         }
         assert_eq!(history.iter().count(), History::LIMIT);
         assert_eq!(history.iter().next_back().map(|c| c.cause), Some(Cause::NotificationSent { code: 39, subcode: 0 }));
         assert_eq!(history.iter().next().map(|c| c.cause), Some(Cause::NotificationSent { code: 8, subcode: 0 }));
+    }
+
+    #[test]
+    fn attempts_to_connect_do_not_push_out_why_the_session_ended() {
+        let at = some_instant();
+        let mut history = History::default();
+        let text = Some(Arc::from("maintenance"));
+        let cause = Cause::NotificationReceived { code: 6, subcode: 2 };
+        history.push(Change { at, from: State::Established, to: State::Idle, cause, text: text.clone() });
+        for _ in 0..1000 {
+            history.push(Change { at, from: State::Connect, to: State::Active, cause: Cause::ConnectFailed, text: None });
+            history.push(Change { at, from: State::Active, to: State::Connect, cause: Cause::ConnectRetry, text: None });
+        }
+        assert_eq!(history.iter().count(), History::LIMIT);
+        assert_eq!(history.iter().next().map(|c| (c.cause, c.text.clone())), Some((cause, text)));
     }
 }

@@ -568,15 +568,19 @@ impl Peer {
         self.event(Event::Down(Down { reason, retain, restart_time, stale_time, llgr_time }));
     }
 
-    /// Records and reports the state if it has changed.
+    /// Records what happened, and reports the state if it has changed.
     fn note_state(&mut self, cause: Cause, now: Instant) {
         let (from, to) = (self.status.state, self.state());
+        let text = self.status.text(cause, now);
+        let is_message = matches!(cause, Cause::NotificationSent { .. } | Cause::NotificationReceived { .. });
+        if from != to || is_message || text.is_some() {
+            self.status.history.push(Change { at: now, from, to, cause, text });
+        }
         if from == to {
             return;
         }
         self.status.state = to;
         self.status.since = now;
-        self.status.history.push(Change { at: now, from, to, cause });
         self.event(Event::StateChanged { from, to, cause });
     }
 

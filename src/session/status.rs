@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{DownReason, History, Negotiated, State};
+use super::{Cause, DownReason, History, Negotiated, State};
 use crate::wire::{Capability, MessageType, Notification};
 
 /// The present state of a peer and what led to it.
@@ -63,6 +63,22 @@ impl PeerStatus {
             remote_capabilities: Vec::new(),
             history: History::default(),
         }
+    }
+}
+
+impl PeerStatus {
+    /// What was said at `now` about what made the change.
+    pub(super) fn text(&self, cause: Cause, now: Instant) -> Option<Arc<str>> {
+        let record = match cause {
+            Cause::NotificationSent { .. } => &self.last_sent_error,
+            Cause::NotificationReceived { .. } => &self.last_received_error,
+            Cause::ConnectFailed | Cause::ConnectionLost | Cause::ConnectRetry => {
+                return self.last_tcp_error.as_ref().filter(|error| error.at == now).map(|error| Arc::from(error.text.as_str()));
+            }
+            _ => return None,
+        };
+        let text = record.as_ref().filter(|record| record.at == now)?.notification.shutdown_text()?;
+        Some(Arc::from(text.as_str()))
     }
 }
 

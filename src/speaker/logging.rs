@@ -21,6 +21,11 @@ impl Levels {
         self.sink.flush();
     }
 
+    /// The last lines of the log, oldest first.
+    pub fn tail(&self) -> String {
+        self.sink.tail()
+    }
+
     /// Takes directives such as `info` or `info,kubgp::session=debug`.
     ///
     /// # Errors

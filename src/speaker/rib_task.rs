@@ -4,6 +4,7 @@
 use super::fib_feed::FibFeed;
 use super::grace::{Deferral, Due, Grace, Preserved, Retention};
 use super::groups::{ForShard, Groups};
+use super::route_log::RouteLog;
 use crate::fib::Policy;
 use crate::net::{Command, FromShard, Item, LimitAction, MaxPrefixes, Outlet, PeerChange, PeerEvent, Pulse, Rules, ShardHandle, Up, fault};
 use crate::policy::{PeerKind, Reason};
@@ -56,6 +57,7 @@ pub struct RibState {
     /// Prefixes of our own that a drain keeps back, for those who ask where they are.
     pub withheld: BTreeSet<IpNet>,
     pub turns: Turns,
+    pub route_log: RouteLog,
     /// Prefixes of which a path changed, a turn and family at a time, while somebody listens.
     pub changes: broadcast::Sender<Arc<[IpNet]>>,
 }
@@ -223,6 +225,7 @@ impl RibTask {
             if !changed.is_empty() {
                 state.turns.decided += changed.paths.len() as u64;
                 state.tell(family, &changed);
+                state.route_log.note(&state.rib, &changed, at);
                 wake |= state.groups.sync(&mut state.rib, &changed);
                 self.fib.sync(&state.rib, &changed);
             }
@@ -329,6 +332,7 @@ impl RibState {
             live: BTreeMap::new(),
             withheld: BTreeSet::new(),
             turns: Turns::default(),
+            route_log: RouteLog::default(),
             changes: broadcast::Sender::new(CHANGES),
         }
     }

@@ -1,9 +1,10 @@
 //! The end of the log: a thread writes the lines, so that a reader who stalls or a disk that is full stops no session.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tracing_subscriber::fmt::MakeWriter;
@@ -13,6 +14,26 @@ use tracing_subscriber::fmt::MakeWriter;
 pub struct Sink {
     lines: SyncSender<Line>,
     lost: Arc<AtomicU64>,
+    /// The last lines that were written.
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// The end of the log, at most [`KEPT`] octets of it.
+#[derive(Debug, Default)]
+struct Kept {
+    lines: VecDeque<Vec<u8>>,
+    octets: usize,
+}
+
+impl Kept {
+    fn push(&mut self, line: Vec<u8>) {
+        self.octets += line.len();
+        self.lines.push_back(line);
+        while self.octets > KEPT {
+            let Some(oldest) = self.lines.pop_front() else { return };
+            self.octets -= oldest.len();
+        }
+    }
 }
 
 enum Line {
@@ -29,9 +50,16 @@ impl Sink {
     pub fn start(to: impl Write + Send + 'static) -> io::Result<Self> {
         let (lines, queue) = sync_channel(LINES);
         let lost = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&lost);
-        thread::Builder::new().name("log".to_owned()).spawn(move || drain(&queue, to, &count))?;
-        Ok(Self { lines, lost })
+        let kept = Arc::<Mutex<Kept>>::default();
+        let (count, keep) = (Arc::clone(&lost), Arc::clone(&kept));
+        thread::Builder::new().name("log".to_owned()).spawn(move || drain(&queue, to, (&count, &keep)))?;
+        Ok(Self { lines, lost, kept })
+    }
+
+    /// The last lines that were written, oldest first.
+    pub fn tail(&self) -> String {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.lines.iter().map(|line| String::from_utf8_lossy(line)).collect()
     }
 
     /// Waits until what was logged is written, but not for ever.
@@ -44,11 +72,14 @@ impl Sink {
     }
 }
 
-fn drain(queue: &Receiver<Line>, mut to: impl Write, lost: &AtomicU64) {
+fn drain(queue: &Receiver<Line>, mut to: impl Write, (lost, kept): (&AtomicU64, &Mutex<Kept>)) {
     while let Ok(line) = queue.recv() {
         match line {
-            // A log that cannot be written is no reason to end.
-            Line::Text(text) => drop(to.write_all(&text)),
+            Line::Text(text) => {
+                // A log that cannot be written is no reason to end.
+                let _ = to.write_all(&text);
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+            }
             Line::Flush(done) => drop(done.try_send(())),
         }
         match lost.swap(0, Ordering::Relaxed) {
@@ -83,6 +114,8 @@ impl<'a> MakeWriter<'a> for Sink {
 /// Lines that may wait: a second or so of a log in full detail.
 const LINES: usize = 8192;
 const FLUSH: Duration = Duration::from_secs(1);
+/// Octets of the end of the log that are kept for whoever asks.
+const KEPT: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -101,6 +134,19 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn the_end_of_the_log_is_kept_within_its_bound() {
+        let mut sink = Sink::start(io::sink()).unwrap();
+        for n in 0..6 {
+            let line = [vec![b'a' + n; KEPT / 4 - 1], vec![b'\n']].concat();
+            sink.write_all(&line).unwrap();
+        }
+        sink.flush();
+        let tail = sink.tail();
+        assert_eq!((tail.len(), tail.lines().count()), (KEPT, 4));
+        assert!(tail.starts_with('c') && tail.ends_with("ff\n"));
     }
 
     #[test]

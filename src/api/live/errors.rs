@@ -49,10 +49,13 @@ pub(super) fn tcp_error(error: &TcpError, auth: &str, ttl_security: bool, hints:
         text => errno(text).map(|errno| io::Error::from_raw_os_error(errno).kind()),
     };
     let remedy = kind.and_then(|kind| remedy::tcp(kind, auth, ttl_security, hints));
-    let text = error.text.split(OS_ERROR).next().unwrap_or_default();
-    let mut chars = text.chars();
-    let text = chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default();
-    TcpErrorInfo { text, remedy: remedy.map(str::to_owned), at: clock.at(error.at) }
+    TcpErrorInfo { text: tcp_text(&error.text), remedy: remedy.map(str::to_owned), at: clock.at(error.at) }
+}
+
+/// What the kernel said, without its number.
+pub(super) fn tcp_text(text: &str) -> String {
+    let mut chars = text.split(OS_ERROR).next().unwrap_or_default().chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// The number in the text of an error of the operating system.

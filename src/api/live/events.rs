@@ -12,8 +12,9 @@ use super::{Daemon, errors, neighbors, status};
 use crate::api::query::Selector;
 use crate::api::types::{Direction, ErrorInfo, Event, EventKind, History, HistoryEntry, Neighbor, Problem};
 use crate::net::{PeerChange, PeerEvent, PeerSnapshot};
-use crate::session::{Cause, State};
+use crate::session::{Cause, Change, ErrorRecord, State};
 use crate::speaker::{Handle, Running};
+use crate::wire::Notification;
 
 /// The last events, and the way to new ones.
 #[derive(Clone)]
@@ -125,24 +126,35 @@ fn history_of(peer: &PeerSnapshot, row: &Neighbor, clock: &Clock) -> History {
         to: neighbors::state(change.to),
         error: error(peer, change, clock),
         reason: words(change.cause),
+        tcp_error: tcp_error(change),
     });
     History { address: row.address, name: row.name.clone(), entries: entries.collect() }
 }
 
-/// The NOTIFICATION of a change, where it is still the last one of its direction.
-fn error(peer: &PeerSnapshot, change: &crate::session::Change, clock: &Clock) -> Option<ErrorInfo> {
-    let (direction, record, codes) = match change.cause {
-        Cause::NotificationSent { code, subcode } => (Direction::Sent, peer.status.last_sent_error.as_ref()?, (code, subcode)),
-        Cause::NotificationReceived { code, subcode } => (Direction::Received, peer.status.last_received_error.as_ref()?, (code, subcode)),
+/// The NOTIFICATION of a change. While it is the last one of its direction, its data are known too: they say what a Hard Reset is about.
+fn error(peer: &PeerSnapshot, change: &Change, clock: &Clock) -> Option<ErrorInfo> {
+    let (direction, last, code, subcode) = match change.cause {
+        Cause::NotificationSent { code, subcode } => (Direction::Sent, &peer.status.last_sent_error, code, subcode),
+        Cause::NotificationReceived { code, subcode } => (Direction::Received, &peer.status.last_received_error, code, subcode),
         _ => return None,
     };
-    let same = record.at == change.at && (record.notification.code, record.notification.subcode) == codes;
-    same.then(|| errors::error(direction, record, clock))
+    let is_same =
+        |record: &&ErrorRecord| record.at == change.at && (record.notification.code, record.notification.subcode) == (code, subcode);
+    let bare = || ErrorRecord { at: change.at, notification: Notification { code, subcode, data: bytes::Bytes::new() } };
+    let record = last.as_ref().filter(is_same).cloned().unwrap_or_else(bare);
+    let error = errors::error(direction, &record, clock);
+    let message = error.message.or_else(|| change.text.as_deref().map(str::to_owned));
+    Some(ErrorInfo { message, ..error })
+}
+
+fn tcp_error(change: &Change) -> Option<String> {
+    let is_tcp = matches!(change.cause, Cause::ConnectFailed | Cause::ConnectionLost | Cause::ConnectRetry);
+    change.text.as_deref().filter(|_| is_tcp).map(errors::tcp_text)
 }
 
 /// The cause with the name of its NOTIFICATION.
 fn words(cause: Cause) -> String {
-    let named = |code, subcode| errors::title(&crate::wire::Notification { code, subcode, data: bytes::Bytes::new() });
+    let named = |code, subcode| errors::title(&Notification { code, subcode, data: bytes::Bytes::new() });
     match cause {
         Cause::NotificationSent { code, subcode } => format!("sent {}", named(code, subcode)),
         Cause::NotificationReceived { code, subcode } => format!("received {}", named(code, subcode)),

@@ -10,6 +10,7 @@ use super::route::{decision, destination};
 use super::rows::{self, Names};
 use super::walk::problem;
 use crate::api::query::ExplainQuery;
+use crate::api::session_trace;
 use crate::api::types::{FibState, Problem, Step, Trace, Verdict};
 use crate::policy::Reason;
 use crate::rib::{PathView, PeerId, Verdict as Chosen};
@@ -19,6 +20,9 @@ use crate::wire::Family;
 /// # Errors
 /// An unknown neighbor, or the daemon stops. A prefix that nobody announced is an answer.
 pub(super) async fn explain(daemon: &Daemon, query: ExplainQuery) -> Result<Trace, Problem> {
+    if let Some(neighbor) = &query.neighbor {
+        return daemon.peer(neighbor).await.map(|(_, row)| session_trace::trace(&row));
+    }
     let Some(asked) = query.prefix else {
         let service = query.service.unwrap_or_default();
         return super::services::explain(daemon, &service, query.to.as_deref()).await;
@@ -208,6 +212,7 @@ impl Way {
         Trace {
             prefix: Some(self.prefix),
             service: None,
+            neighbor: None,
             to: self.to.map(|(_, address)| address),
             steps: self.steps,
             ok,

@@ -27,6 +27,11 @@ impl Logs {
         Self(Arc::new(Inner { levels, state: Mutex::new(State { configured: configured.to_owned(), changes: 0 }) }))
     }
 
+    /// The last lines, oldest first.
+    pub fn tail(&self) -> String {
+        self.0.levels.tail()
+    }
+
     /// The configuration says something new: it ends whatever an operator set.
     pub fn configure(&self, directives: &str) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,6 +6,7 @@
 //! Invariants: a look at the tables is short, a long list is walked in slices; what waits for a slow client is bounded.
 
 mod actions;
+mod allocation;
 mod bfd;
 mod birds;
 mod calico;
@@ -22,8 +23,10 @@ mod logs;
 mod neighbors;
 mod networks;
 mod policies;
+pub mod preview;
 mod reasons;
 mod route;
+mod route_history;
 mod rows;
 mod scrape;
 mod services;
@@ -41,12 +44,12 @@ use std::sync::atomic::AtomicBool;
 use ipnet::IpNet;
 
 use super::backend::{Answer, Backend, Changes, Rows};
-use super::query::{EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
+use super::query::{EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
     ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, Config, ConfigView, Drain, DrainRequest, Event, FibEntry,
-    History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest,
-    PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteDetail, ServiceStatus, Summary,
-    Trace, Version,
+    History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, NodeStatus, PolicyInfo,
+    PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteChange,
+    RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
 use crate::net::PeerSnapshot;
 use crate::operator::View;
@@ -191,6 +194,10 @@ impl Backend for Daemon {
         Box::pin(events::history(self, selector))
     }
 
+    fn route_history(&self, query: HistoryQuery) -> Answer<'_, Vec<RouteChange>> {
+        Box::pin(route_history::changes(self, query))
+    }
+
     fn act(&self, selector: Selector, request: ActionRequest) -> Answer<'_, Vec<ActionOutcome>> {
         Box::pin(async move {
             let found = self.peers(|row| selector.matches(row)).await?;
@@ -240,7 +247,7 @@ impl Backend for Daemon {
     }
 
     fn pools(&self) -> Answer<'_, Vec<PoolInfo>> {
-        Box::pin(async { Ok(vips::pools(self)) })
+        Box::pin(async { Ok(vips::pools(self).await) })
     }
 
     fn allocations(&self) -> Answer<'_, Vec<Allocation>> {
@@ -320,6 +327,14 @@ impl Backend for Daemon {
 
     fn set_log(&self, request: LogRequest) -> Answer<'_, LogStatus> {
         Box::pin(async move { self.logs().change(request) })
+    }
+
+    fn log(&self) -> Answer<'_, String> {
+        Box::pin(async { Ok(self.logs().tail()) })
+    }
+
+    fn node_status(&self) -> Answer<'_, NodeStatus> {
+        Box::pin(calico::status(self))
     }
 
     fn readiness(&self) -> Answer<'_, Readiness> {

@@ -9,9 +9,9 @@ use crate::api::types::{Check, Config, ConfigView, FamilyMemory, Memory, Neighbo
 use crate::config::file::{Install, KubernetesRole};
 use crate::config::{Diagnostics, Plan};
 use crate::metrics::Process;
-use crate::operator::{Report, Severity};
+use crate::operator::Report;
 use crate::session::State;
-use crate::speaker::RibState;
+use crate::speaker::{RibState, RouteLog};
 use crate::wire::Family;
 
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -33,6 +33,7 @@ pub(super) async fn summary(daemon: &Daemon) -> Result<Summary, Problem> {
     }
     let plan = &running.plan;
     let drain = drain::status(running.drain);
+    let process = Process::read();
     Ok(Summary {
         router_id: plan.router.id.to_string(),
         asn: plan.router.asn.get(),
@@ -42,7 +43,8 @@ pub(super) async fn summary(daemon: &Daemon) -> Result<Summary, Problem> {
         uptime_seconds: seconds(speaker.uptime()),
         neighbors,
         rib,
-        resident_bytes: Process::read().resident_bytes.unwrap_or_default(),
+        resident_bytes: process.resident_bytes.unwrap_or_default(),
+        cpu_seconds: process.cpu_seconds,
         config_generation: running.generation,
         config_loaded_at: timestamp(running.loaded_at),
         config_error: running.last_failure.as_deref().map(failure),
@@ -103,6 +105,8 @@ pub(super) async fn memory(daemon: &Daemon) -> Result<Memory, Problem> {
             update_groups: 0,
             journal_bytes: 0,
             slots: 0,
+            history_bytes: state.route_log.bytes() as u64,
+            history_max_bytes: RouteLog::MAX_BYTES as u64,
         };
         for (_, _, stats) in state.groups.stats() {
             memory.update_groups += 1;
@@ -128,19 +132,12 @@ pub(super) fn config(daemon: &Daemon, view: ConfigView) -> Result<Config, Proble
 
 /// What there is to say about objects of the cluster, as comments.
 fn remarks(daemon: &Daemon) -> String {
-    let line = |Report { severity, object, field, message }: &Report| {
-        let word = match severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        let text = format!("{word}: {object}: {field}: {message}").replace('\n', " ");
-        format!("# {text}\n")
-    };
+    let line = |report: &Report| format!("# {}\n", report.to_string().replace('\n', " "));
     daemon.cluster().state().remarks().into_iter().map(line).collect()
 }
 
-/// Ready once the tables answer, what a cluster says is in force, route selection is not held back any more by a restart of ours, and
-/// on nodes of Calico's the routes are there.
+/// Ready once the tables answer, what a cluster says is in force, route selection is not held back any more by a restart of ours,
+/// the allocator that leads can do its work, and on nodes of Calico's the routes are there.
 pub(super) async fn readiness(daemon: &Daemon) -> Result<Readiness, Problem> {
     if daemon.speaker().is_stuck() {
         // It would not answer.
@@ -161,6 +158,14 @@ pub(super) async fn readiness(daemon: &Daemon) -> Result<Readiness, Problem> {
     if cluster.is_enabled {
         // An API server that goes away later takes nothing from what is in force.
         checks.push(check("kubernetes", cluster.is_in_force, cluster.message()));
+    }
+    if let Some(allocating) = &cluster.allocator {
+        let message = match (&allocating.hindrance, allocating.is_leader) {
+            (Some(hindrance), _) => hindrance.clone(),
+            (None, true) => format!("gives the addresses; {} statuses are to be written", allocating.waiting),
+            (None, false) => "stands by".to_owned(),
+        };
+        checks.push(check("allocator", allocating.hindrance.is_none(), message));
     }
     let roles = running.plan.kubernetes.iter().flat_map(|plan| &plan.roles);
     if { roles }.any(|role| matches!(role, KubernetesRole::Reflector | KubernetesRole::Node)) {

@@ -12,6 +12,7 @@ use axum::routing::{delete, get, post, put};
 use utoipa::OpenApi;
 
 use super::server::Shared;
+pub(super) use extract::Params;
 
 macro_rules! routes {
     ($list:ident, $router:ident: $($method:ident $path:literal => $handler:path;)*) => {
@@ -41,6 +42,8 @@ routes! { ADMIN, admin:
     get "/v1/neighbors" => read::neighbors;
     get "/v1/neighbors/{id}" => read::neighbor;
     get "/v1/neighbors/{id}/history" => read::history;
+    get "/v1/histories" => read::histories;
+    get "/v1/history" => read::route_history;
     post "/v1/neighbors/{id}/actions" => write::act;
     get "/v1/rib" => read::rib;
     get "/v1/routes/{*prefix}" => read::route;
@@ -62,10 +65,25 @@ routes! { ADMIN, admin:
     post "/v1/config/reload" => write::reload;
     post "/v1/config/confirm" => write::confirm;
     post "/v1/config/rollback" => write::rollback;
+    get "/v1/calico/nodestatus" => read::node_status;
     get "/v1/drain" => read::drain;
     post "/v1/drain" => write::start_drain;
     delete "/v1/drain" => write::end_drain;
+    get "/v1/log" => read::log;
     put "/v1/log" => write::set_log;
+}
+
+// What the looking glass shows of it, below `/lg`.
+routes! { GLASS, glass:
+    get "/lg/v1/neighbors/{id}" => read::neighbor;
+    get "/lg/v1/neighbors/{id}/history" => read::history;
+    get "/lg/v1/pools" => read::pools;
+    get "/lg/v1/nexthops" => read::next_hops;
+}
+
+routes! { GLASS_LISTS, glass_lists:
+    get "/lg/v1/routes/{*prefix}" => read::route;
+    get "/lg/v1/explain" => read::explain;
 }
 
 /// The description of the API.
@@ -85,6 +103,8 @@ routes! { ADMIN, admin:
         read::neighbors,
         read::neighbor,
         read::history,
+        read::histories,
+        read::route_history,
         read::rib,
         read::route,
         read::explain,
@@ -98,7 +118,9 @@ routes! { ADMIN, admin:
         read::bfd,
         read::events,
         read::networks,
+        read::node_status,
         read::drain,
+        read::log,
         write::act,
         write::add_network,
         write::delete_network,

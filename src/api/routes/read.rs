@@ -6,12 +6,15 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::extract::Params;
-use crate::api::query::{ConfigQuery, EventQuery, ExplainQuery, FibQuery, NeighborQuery, RibQuery, Selector, ServiceQuery, parse_prefix};
+use crate::api::query::{
+    ConfigQuery, EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery, parse_prefix,
+};
 use crate::api::server::Shared;
 use crate::api::stream;
 use crate::api::types::{
     AdvertisementInfo, Allocation, BfdSession, Config, Document, Drain, Event, FibEntry, History, Interface, List, Memory, Neighbor,
-    Network, NextHop, PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteDetail, ServiceStatus, Summary, Trace, Version,
+    Network, NextHop, NodeStatus, PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary,
+    Trace, Version,
 };
 
 type Doc<T> = Result<Json<Document<T>>, Problem>;
@@ -107,6 +110,25 @@ pub(super) async fn history(State(backend): State<Shared>, Path(id): Path<String
     history.map(|history| Json(history.into())).ok_or_else(|| no_neighbor(&id))
 }
 
+/// State changes of all neighbors.
+#[utoipa::path(get, path = "/v1/histories", responses((status = 200, body = List<History>)))]
+pub(super) async fn histories(State(backend): State<Shared>) -> Listing<History> {
+    Ok(Json(backend.history(Selector::All).await?.into()))
+}
+
+/// The last changes of the best path of a prefix, oldest first.
+#[utoipa::path(get, path = "/v1/history", params(HistoryQuery),
+    responses((status = 200, body = List<RouteChange>), (status = 404, body = Problem)))]
+pub(super) async fn route_history(State(backend): State<Shared>, Params(query): Params<HistoryQuery>) -> Listing<RouteChange> {
+    Ok(Json(backend.route_history(query).await?.into()))
+}
+
+/// The end of the log, as it was written.
+#[utoipa::path(get, path = "/v1/log", responses((status = 200, content_type = "text/plain", body = String)))]
+pub(super) async fn log(State(backend): State<Shared>) -> Result<String, Problem> {
+    backend.log().await
+}
+
 /// Rows of a RIB view, streamed; `count=true` only counts; with `watch=true` changes as NDJSON.
 #[utoipa::path(get, path = "/v1/rib", params(RibQuery),
     responses((status = 200, body = List<RibEntry>), (status = 400, body = Problem), (status = 404, body = Problem)))]
@@ -132,11 +154,11 @@ pub(super) async fn route(State(backend): State<Shared>, Path(prefix): Path<Stri
     Ok(Json(backend.route(prefix).await?.into()))
 }
 
-/// Why a prefix, or the addresses of a Service, are or are not used and sent.
+/// Why a prefix, or the addresses of a Service, are or are not used and sent; why a session is down.
 #[utoipa::path(get, path = "/v1/explain", params(ExplainQuery), responses((status = 200, body = Document<Trace>), (status = 404, body = Problem)))]
 pub(super) async fn explain(State(backend): State<Shared>, Params(query): Params<ExplainQuery>) -> Doc<Trace> {
-    if query.prefix.is_some() == query.service.is_some() {
-        return Err(Problem::usage("either `prefix` or `service` is needed"));
+    if [query.prefix.is_some(), query.service.is_some(), query.neighbor.is_some()].into_iter().filter(|is| *is).count() != 1 {
+        return Err(Problem::usage("either `prefix`, `service` or `neighbor` is needed"));
     }
     Ok(Json(backend.explain(query).await?.into()))
 }
@@ -202,6 +224,12 @@ pub(super) async fn events(State(backend): State<Shared>, Params(query): Params<
 #[utoipa::path(get, path = "/v1/networks", responses((status = 200, body = List<Network>)))]
 pub(super) async fn networks(State(backend): State<Shared>) -> Listing<Network> {
     Ok(Json(backend.networks().await?.into()))
+}
+
+/// What CalicoNodeStatus has about this node: agent, sessions and routes, in Calico's words.
+#[utoipa::path(get, path = "/v1/calico/nodestatus", responses((status = 200, description = "`status` of CalicoNodeStatus, beside `apiVersion` and `kind`")))]
+pub(super) async fn node_status(State(backend): State<Shared>) -> Doc<NodeStatus> {
+    Ok(Json(backend.node_status().await?.into()))
 }
 
 /// Whether traffic is to leave this node, and how far that is.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -74,6 +75,52 @@ pub struct HistoryEntry {
     pub error: Option<ErrorInfo>,
     /// The event of the state machine in words, for example `hold timer expired`.
     pub reason: String,
+    /// What the kernel said about a connection that failed or ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp_error: Option<String>,
+}
+
+/// A change of the best path of a prefix. What went before is the entry of the same prefix before it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteChange {
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    #[schema(value_type = String)]
+    pub prefix: IpNet,
+    pub kind: RouteChangeKind,
+    /// Where the best path comes from; absent for a route of our own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub peer: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer_name: Option<String>,
+    /// Absent where each session puts its own address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub next_hop: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_pref: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_path_length: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RouteChangeKind {
+    /// This path is the best one from now on.
+    Best,
+    /// No path is left that can be used.
+    Gone,
+}
+
+impl RouteChangeKind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Best => "best",
+            Self::Gone => "gone",
+        }
+    }
 }
 
 /// One line of a watch.

@@ -17,14 +17,18 @@ pub struct Trace {
     /// The Service that was asked about, `namespace/name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// The neighbor that was asked about.
+    /// The neighbor whose session was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbor: Option<String>,
+    /// The neighbor that was to get it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub to: Option<IpAddr>,
     pub steps: Vec<Step>,
     /// Nothing blocks.
     pub ok: bool,
-    /// Reason code of the first blocking step, or `advertised`.
+    /// Reason code of the first blocking step, or `advertised`; of a session `established`; `assigned` where nothing but addresses is
+    /// known.
     pub reason: String,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,8 +38,8 @@ pub struct Trace {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// `received`, `import`, `decision`, `export`, `send`, `fib`; before them for a Service `service`, `address`, `pool`,
-    /// `advertisement`, `node`, `peers`, `endpoints`, `announce`.
+    /// `received`, `import`, `decision`, `export`, `send`, `fib`; before them for a Service `service`, `address`, `allocation`, `pool`,
+    /// `advertisement`, `node`, `peers`, `endpoints`, `announce`; of a session `configuration`, `admin`, `bfd`, `tcp`, `session`, `family`.
     pub stage: String,
     pub verdict: Verdict,
     /// One sentence.

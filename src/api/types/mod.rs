@@ -9,7 +9,9 @@ mod drain;
 mod event;
 mod explain;
 mod fib;
+mod health;
 mod neighbor;
+mod preview;
 mod request;
 mod rib;
 mod status;
@@ -18,17 +20,25 @@ mod vip;
 pub use bfd::{BfdKind, BfdSession};
 pub use config::{Change, ChangeKind, Config, ConfigView, MatchAction, Network, PolicyInfo, PolicyTestResult, ReloadResult};
 pub use drain::{Drain, DrainCause, DrainRequest, DrainStage};
-pub use event::{Event, EventKind, History, HistoryEntry, WatchEvent, WatchKind};
+pub use event::{Event, EventKind, History, HistoryEntry, RouteChange, RouteChangeKind, WatchEvent, WatchKind};
 pub use explain::{Step, Trace, Verdict};
 pub use fib::{FibEntry, FibState, FibView, Hop, Interface, NextHop};
+pub use health::Health;
 pub use neighbor::{
     Admin, BfdState, BfdStatus, Capabilities, Capability, Direction, ErrorInfo, FamilyStatus, GrState, LimitAction, LimitStatus, Malformed,
     MessageCounters, Messages, Neighbor, NeighborType, Queues, SessionState, TcpErrorInfo, TcpHints, Timers,
 };
+pub use preview::{Preview, PreviewRoute, PreviewSession, RouteFate, RouteForm, RouteShape};
 pub use request::{Action, ActionOutcome, ActionRequest, LogRequest, NetworkRequest, PolicyTestRequest, ReloadRequest};
 pub use rib::{Community, LargeCommunity, Origin, PathDetail, RibCount, RibEntry, RouteDetail, SentTo};
 pub use status::{Check, FamilyMemory, LogStatus, Memory, NeighborCounts, Readiness, RibSize, Summary, Version};
-pub use vip::{AdvertisementInfo, Allocation, Endpoints, PoolInfo, PoolUsage, ServicePeer, ServiceSource, ServiceStatus, TrafficPolicy};
+pub use vip::{
+    AddressRefusal, AdvertisementInfo, Allocation, Endpoints, PoolAnswer, PoolInfo, PoolUsage, ServicePeer, ServiceSource, ServiceStatus,
+    TrafficPolicy,
+};
+
+/// The content of a CalicoNodeStatus.
+pub use crate::operator::calico_status::NodeStatus;
 
 use std::fmt;
 
@@ -148,12 +158,14 @@ listed! {
     Neighbor => "NeighborList", RibEntry => "RibList", FibEntry => "FibList", NextHop => "NextHopList", Interface => "InterfaceList",
     PolicyInfo => "PolicyList", Network => "NetworkList", Event => "EventList", ActionOutcome => "ActionOutcomeList",
     ServiceStatus => "ServiceList", PoolInfo => "PoolList", Allocation => "AllocationList", AdvertisementInfo => "AdvertisementList",
+    History => "HistoryList", RouteChange => "RouteChangeList",
 }
 
 single! {
     Neighbor => "Neighbor", RibCount => "RibCount", RouteDetail => "Route", Trace => "Trace", Summary => "Summary", Memory => "Memory",
     Version => "Version", Config => "Config", History => "History", PolicyTestResult => "PolicyTestResult", Network => "Network",
     ReloadResult => "ReloadResult", LogStatus => "LogStatus", Drain => "Drain", Readiness => "Readiness",
+    Preview => "Preview", NodeStatus => "CalicoNodeStatus",
 }
 
 /// An error answer (RFC 9457), served as `application/problem+json`.

@@ -21,6 +21,9 @@ pub struct Summary {
     pub neighbors: NeighborCounts,
     pub rib: Vec<RibSize>,
     pub resident_bytes: u64,
+    /// Time of all threads on all cores since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
     /// Number of the configuration in force, from 1.
     pub config_generation: u64,
     #[schema(value_type = String, format = DateTime)]
@@ -70,6 +73,11 @@ pub struct Memory {
     pub update_groups: u64,
     pub journal_bytes: u64,
     pub slots: u64,
+    /// The last changes of best paths (`bgpctl show history PREFIX`), now and at most.
+    #[serde(default)]
+    pub history_bytes: u64,
+    #[serde(default)]
+    pub history_max_bytes: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]

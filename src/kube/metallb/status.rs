@@ -2,15 +2,17 @@
 //! the pools' status, and the values of MetalLB's metrics.
 
 use super::allocator::Allocator;
-use super::announce::Announcer;
+use super::announce::{Announcer, Attributes};
 use super::complaint::{Complaint, Severity, as_text};
 use super::model::{Config, Pool};
+use super::objects::GROUP;
 use super::ranges::Family;
-use crate::kube::objects::{Key, Metadata, object};
+use crate::kube::objects::{ApiVersion, Key, Kind, Metadata, Object, object};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 #[cfg(test)]
 use schemars::JsonSchema;
@@ -37,22 +39,13 @@ pub struct ServiceBgpStatus {
     pub peers: BTreeSet<String>,
 }
 
-/// The status of one Service from this node. `is_sent` says whether a session is up and its Adj-RIB-Out holds the prefix.
-pub fn service_status(announcer: &Announcer, service: &Key, is_sent: impl Fn(&str, &IpNet) -> bool) -> Option<ServiceBgpStatus> {
-    status_of(&announcer.node().name, service, &wanted_routes(announcer, service), is_sent)
-}
+/// The prefixes of a Service and the BGPPeers that are to get each, by name.
+pub type WantedRoutes = Vec<(IpNet, Arc<BTreeMap<String, Attributes>>)>;
 
-/// The prefixes of a Service and the names of the BGPPeers that are to get each.
-pub type WantedRoutes = Vec<(IpNet, BTreeSet<String>)>;
-
-pub fn wanted_routes(announcer: &Announcer, service: &Key) -> WantedRoutes {
-    announcer.routes_of(service).into_iter().map(|route| (route.prefix, route.peers.into_keys().collect())).collect()
-}
-
-/// As [`service_status`], from what is wanted.
+/// The status of one Service from a node. `is_sent` says whether a session is up and its Adj-RIB-Out holds the prefix.
 pub fn status_of(node: &str, service: &Key, routes: &WantedRoutes, is_sent: impl Fn(&str, &IpNet) -> bool) -> Option<ServiceBgpStatus> {
-    let wanted: BTreeSet<&String> = routes.iter().flat_map(|(_, peers)| peers).collect();
-    let sent = |peer: &str| routes.iter().filter(|(_, peers)| peers.contains(peer)).all(|(prefix, _)| is_sent(peer, prefix));
+    let wanted: BTreeSet<&String> = routes.iter().flat_map(|(_, peers)| peers.keys()).collect();
+    let sent = |peer: &str| routes.iter().filter(|(_, peers)| peers.contains_key(peer)).all(|(prefix, _)| is_sent(peer, prefix));
     let peers: BTreeSet<String> = wanted.into_iter().filter(|peer| sent(peer)).cloned().collect();
     (!peers.is_empty()).then(|| ServiceBgpStatus {
         node: node.to_owned(),
@@ -71,50 +64,77 @@ pub enum Component {
     Speaker,
 }
 
+/// What one component says about what it reads.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+pub struct ConfigurationStateObject {
+    pub metadata: Metadata,
+    pub status: ConfigurationState,
+}
+
+impl Object for ConfigurationStateObject {
+    const KIND: Kind = Kind {
+        name: "ConfigurationState",
+        plural: "configurationstates",
+        served_by: &[ApiVersion { group: GROUP, version: "v1beta1" }],
+        namespaced: true,
+    };
+
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.metadata
+    }
+}
+
 /// The status of a ConfigurationState object; the writer adds the time of the last transition.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigurationState {
     /// `Valid`, `Invalid`, or `Unknown` before anything was read.
-    pub result: &'static str,
+    pub result: String,
     /// One error a line.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error_summary: String,
-    #[cfg_attr(test, schemars(with = "Vec<ConfigurationCondition>"))]
-    pub conditions: [ConfigurationCondition; 1],
+    pub conditions: Vec<ConfigurationCondition>,
 }
 
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub struct ConfigurationCondition {
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub kind: String,
     /// `True`, `False`, `Unknown`.
-    pub status: &'static str,
+    pub status: String,
     /// `Reconciled`, `ConfigurationError`, `UnknownError`.
-    pub reason: &'static str,
+    pub reason: String,
     pub message: String,
 }
 
 impl ConfigurationState {
-    /// `config` is `None` before the first one was read.
-    pub fn new(config: Option<&Config>, component: Component) -> Self {
+    /// Of what `config` complains about.
+    pub fn new(config: &Config, component: Component) -> Self {
+        let concerns =
+            |c: &&Complaint| component == Component::Speaker || c.object.kind == "IPAddressPool" || c.path.starts_with("address-pools");
+        let all = config.complaints.iter().filter(|c| c.severity == Severity::Error).filter(concerns);
+        Self::of(&all.map(Complaint::to_string).collect::<Vec<_>>(), component)
+    }
+
+    /// Valid where there is no error.
+    pub fn of(errors: &[String], component: Component) -> Self {
         let kind = match component {
             Component::Controller => "poolReconcilerValid",
             Component::Speaker => "configReconcilerValid",
         };
-        let concerns =
-            |c: &&Complaint| component == Component::Speaker || c.object.kind == "IPAddressPool" || c.path.starts_with("address-pools");
-        let all = config.iter().flat_map(|config| &config.complaints);
-        let errors: Vec<String> = all.filter(|c| c.severity == Severity::Error).filter(concerns).map(Complaint::to_string).collect();
-        let (result, status, reason) = match (config, errors.is_empty()) {
-            (None, _) => ("Unknown", "Unknown", "UnknownError"),
-            (Some(_), true) => ("Valid", "True", "Reconciled"),
-            (Some(_), false) => ("Invalid", "False", "ConfigurationError"),
-        };
+        let (result, status, reason) =
+            if errors.is_empty() { ("Valid", "True", "Reconciled") } else { ("Invalid", "False", "ConfigurationError") };
         let message = errors.join("\n");
-        Self { result, error_summary: message.clone(), conditions: [ConfigurationCondition { kind, status, reason, message }] }
+        let text = str::to_owned;
+        let condition = ConfigurationCondition { kind: text(kind), status: text(status), reason: text(reason), message: message.clone() };
+        Self { result: text(result), error_summary: message, conditions: vec![condition] }
     }
 }
 
@@ -146,9 +166,10 @@ impl PoolStatus {
     }
 }
 
-/// Every pool and its status.
-pub fn pool_statuses(allocator: &Allocator) -> Vec<(String, PoolStatus)> {
-    allocator.usage().into_iter().map(|(pool, used)| (pool.name.clone(), PoolStatus::new(&pool, used))).collect()
+/// Every IPAddressPool that is in force and its status; the pools of a ConfigMap have no place for one.
+pub fn pool_statuses(allocator: &Allocator) -> Vec<(Key, PoolStatus)> {
+    let of_objects = allocator.usage().into_iter().filter(|(pool, _)| pool.source.path.is_empty());
+    of_objects.map(|(pool, used)| (pool.source.object.key.clone(), PoolStatus::new(&pool, used))).collect()
 }
 
 /// The values behind `metallb_allocator_*` of one pool.
@@ -208,10 +229,9 @@ mod tests {
     use super::*;
     use crate::kube::metallb::announce::{NodeFacts, Settings};
     use crate::kube::metallb::check::Objects;
-    use crate::kube::objects::{EndpointSlice, Object, Service};
+    use crate::kube::objects::{EndpointSlice, Service};
     use serde::de::DeserializeOwned;
     use serde_json::{Value, json};
-    use std::sync::Arc;
 
     fn read<T: DeserializeOwned>(value: Value) -> Arc<T> {
         Arc::new(serde_json::from_value(value).unwrap())
@@ -252,11 +272,13 @@ mod tests {
     #[test]
     fn the_status_names_peers_that_really_have_the_prefix() {
         let (announcer, key) = (announcer(), service().key());
-        let status = service_status(&announcer, &key, |peer, prefix| peer == "b" && prefix.to_string() == "10.0.0.1/32").unwrap();
+        let routes = |key: &Key| announcer.routes_of(key).into_iter().map(|route| (route.prefix, route.peers)).collect();
+        let status_of = |key: &Key, is_sent: &dyn Fn(&str, &IpNet) -> bool| status_of("n1", key, &routes(key), is_sent);
+        let status = status_of(&key, &|peer, prefix| peer == "b" && prefix.to_string() == "10.0.0.1/32").unwrap();
         let expected = json!({ "node": "n1", "serviceName": "web", "serviceNamespace": "d", "peers": ["b"] });
         assert_eq!(serde_json::to_value(status).unwrap(), expected);
-        assert_eq!(service_status(&announcer, &key, |_, _| false), None, "without peers there is no object");
-        assert_eq!(service_status(&announcer, &Key::new("d", "gone"), |_, _| true), None);
+        assert_eq!(status_of(&key, &|_, _| false), None, "without peers there is no object");
+        assert_eq!(status_of(&Key::new("d", "gone"), &|_, _| true), None);
     }
 
     #[test]
@@ -272,19 +294,18 @@ mod tests {
         assert_eq!(metrics.pools[0].total[1..], [3.0, (1u128 << 64) as f64]);
         assert_eq!(metrics.announced, [Announced { service: service().key(), ip: "10.0.0.1".parse().unwrap() }]);
         let expected = PoolStatus { assigned_ipv4: 1, assigned_ipv6: 0, available_ipv4: 2, available_ipv6: i64::MAX };
-        assert_eq!(pool_statuses(&allocator), [("p".to_owned(), expected)]);
+        assert_eq!(pool_statuses(&allocator), [(Key::new("", "p"), expected)]);
         assert_eq!(Metrics::collect(None, None, None), Metrics::default());
     }
 
     #[test]
     fn the_configuration_state_is_that_of_the_component() {
-        let results =
-            [None, Some(&Config::default()), Some(&config())].map(|config| ConfigurationState::new(config, Component::Speaker).result);
-        assert_eq!(results, ["Unknown", "Valid", "Invalid"]);
-        let state = ConfigurationState::new(Some(&config()), Component::Speaker);
+        assert_eq!(ConfigurationState::new(&Config::default(), Component::Speaker).result, "Valid");
+        let state = ConfigurationState::new(&config(), Component::Speaker);
+        assert_eq!(state.result, "Invalid");
         assert_eq!(state.conditions[0].kind, "configReconcilerValid");
         assert!(state.error_summary.contains("BGPPeer bad: spec.myASN"), "{}", state.error_summary);
         // A bad peer is no matter of the allocator.
-        assert_eq!(ConfigurationState::new(Some(&config()), Component::Controller).result, "Valid");
+        assert_eq!(ConfigurationState::new(&config(), Component::Controller).result, "Valid");
     }
 }

@@ -78,6 +78,7 @@ fn row(name: &str, service: &Service) -> Wanted {
         peers: Vec::new(),
         reason: gate.map_or_else(String::new, |gate| gate.code().to_owned()),
         remedy: gate.map(|gate| gate.remedy().to_owned()),
+        refusal: None,
     };
     Wanted { row, routes }
 }
@@ -105,6 +106,7 @@ pub(super) async fn explain(daemon: &Daemon, name: &str, to: Option<&str>) -> Re
     let mut trace = Trace {
         prefix: None,
         service: Some(name.to_owned()),
+        neighbor: None,
         to: to.as_ref().map(|(_, address)| *address),
         steps: steps(service, gate),
         ok: gate.is_none(),
