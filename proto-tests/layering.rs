@@ -149,6 +149,19 @@ fn unsafe_code_is_in_the_socket_options_only() {
     assert_eq!(found.into_iter().collect::<Vec<_>>(), [PathBuf::from("net/sockopt.rs")]);
 }
 
+/// The time of day jumps. It is read only where people are shown when something happened; whatever has a deadline uses the monotonic
+/// clock, so that no jump moves a timer.
+#[test]
+fn only_what_people_read_knows_the_time_of_day() {
+    let mut found = BTreeSet::new();
+    visit(&source(), &mut |path, text| {
+        if ["SystemTime::now", "Timestamp::now", "Zoned::now", "clock_gettime", "gettimeofday"].iter().any(|c| text.contains(c)) {
+            found.insert(path.strip_prefix(source()).expect("below").display().to_string());
+        }
+    });
+    assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), ["api/live/clock.rs", "speaker/mod.rs", "vips/task.rs"]);
+}
+
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }

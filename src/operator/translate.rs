@@ -1,9 +1,8 @@
 //! From the store to the speaker's inputs, role by role.
 
 use super::environment::Environment;
-use super::foresight::Foresights;
 use super::merge::{Merged, Merger, object_of};
-use super::state::Vips;
+use super::state::{Foresights, Vips};
 use super::status::Wanted;
 use super::vip::Vip;
 use crate::config::Identities;
