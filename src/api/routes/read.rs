@@ -56,6 +56,7 @@ pub(super) async fn summary(State(backend): State<Shared>) -> Doc<Summary> {
     Ok(Json(backend.summary().await?.into()))
 }
 
+/// Version and commit of the daemon.
 #[utoipa::path(get, path = "/v1/version", responses((status = 200, body = Document<Version>)))]
 pub(super) async fn version(State(backend): State<Shared>) -> Doc<Version> {
     Ok(Json(backend.version().await?.into()))
@@ -73,6 +74,7 @@ pub(super) async fn config(State(backend): State<Shared>, Params(query): Params<
     Ok(Json(backend.config(query.view).await?.into()))
 }
 
+/// Policies, their rules, and which neighbors use them.
 #[utoipa::path(get, path = "/v1/policies", responses((status = 200, body = List<PolicyInfo>)))]
 pub(super) async fn policies(State(backend): State<Shared>) -> Listing<PolicyInfo> {
     Ok(Json(backend.policies().await?.into()))
@@ -195,11 +197,13 @@ pub(super) async fn fib(State(backend): State<Shared>, Params(query): Params<Fib
     stream::rows(backend.fib(query).await?, format).await
 }
 
+/// Next hops, how the kernel reaches them, and how many routes use them.
 #[utoipa::path(get, path = "/v1/nexthops", responses((status = 200, body = List<NextHop>)))]
 pub(super) async fn next_hops(State(backend): State<Shared>) -> Listing<NextHop> {
     Ok(Json(backend.next_hops().await?.into()))
 }
 
+/// Interfaces and their addresses, as the daemon sees them.
 #[utoipa::path(get, path = "/v1/interfaces", responses((status = 200, body = List<Interface>)))]
 pub(super) async fn interfaces(State(backend): State<Shared>) -> Listing<Interface> {
     Ok(Json(backend.interfaces().await?.into()))
