@@ -77,6 +77,8 @@ impl ErrorInfo {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut Neighbor);
+
     /// A neighbor with one family, and what a test says about it.
     fn neighbor(change: impl FnOnce(&mut Neighbor)) -> Neighbor {
         let counters = serde_json::json!({ "open": 1, "update": 0, "notification": 0, "keepalive": 0, "routeRefresh": 0, "total": 1 });
@@ -97,7 +99,7 @@ mod tests {
     fn each_concern_makes_a_session_degraded() {
         let good = neighbor(|_| {});
         assert_eq!((good.health(), good.concerns()), (Health::Good, vec![]));
-        let cases: [(fn(&mut Neighbor), &str); 5] = [
+        let cases: [(Change, &str); 5] = [
             (|n| n.families[0].received = 90, "the prefix limit is near"),
             (|n| n.families[0].limit.as_mut().unwrap().hit = true, "the prefix limit is reached"),
             (|n| n.families[0].stale = 1, "routes are stale"),
