@@ -11,6 +11,7 @@ mod bird;
 pub mod client;
 pub mod live;
 pub mod query;
+pub mod reason_codes;
 pub mod remedy;
 mod routes;
 pub mod server;

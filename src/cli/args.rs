@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::api::query::{StateFilter, parse_prefix};
-use crate::api::types::{Community, ConfigView, Family, LargeCommunity, NeighborType, Origin};
+use crate::api::types::{Community, ConfigView, Family, LargeCommunity, NeighborType, Origin, PolicyTableView};
 
 /// Look at and steer the BGP daemon kubgpd.
 #[derive(Debug, Parser)]
@@ -169,7 +169,13 @@ pub enum Command {
         action: Policy,
     },
     /// Check a configuration file; needs no daemon
-    CheckConfig { file: PathBuf },
+    CheckConfig {
+        #[arg(required_unless_present = "schema")]
+        file: Option<PathBuf>,
+        /// Print the JSON Schema of the file instead, for editors
+        #[arg(long, conflicts_with = "file")]
+        schema: bool,
+    },
     /// Let traffic leave this node: mark our prefixes with GRACEFUL_SHUTDOWN, then withdraw them (drain.gracePeriod)
     Drain {
         /// Come back when they are withdrawn
@@ -218,6 +224,11 @@ pub enum Command {
         /// The archive (.tar.gz), or `-` for the standard output; without, a file here named after host and time
         file: Option<PathBuf>,
     },
+    /// Dumps of the tables in the format of route collectors
+    Mrt {
+        #[command(subcommand)]
+        action: Mrt,
+    },
     /// Print the manual page, or write those of all commands into a directory
     Man {
         #[arg(long, value_name = "DIRECTORY")]
@@ -255,6 +266,10 @@ pub enum ImportFormat {
     Metallb,
     /// cluster.yaml of Konvoy, with the addon metallb
     Konvoy,
+    /// frr.conf, or the output of `vtysh -c 'show running-config'`
+    Frr,
+    /// bird.conf of BIRD 2, or of 1.6
+    Bird,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -322,6 +337,8 @@ pub enum Show {
     /// Paths that BFD watches
     Bfd,
     Policies,
+    /// Reason codes, and what to do about each
+    Reasons,
     /// The configuration, secrets masked
     Config(ShowConfig),
     /// Where the memory is
@@ -446,8 +463,17 @@ pub enum Policy {
 #[derive(Args, Debug)]
 pub struct PolicyTest {
     pub policy: String,
-    #[arg(long, value_parser = parse_prefix)]
-    pub prefix: IpNet,
+    #[arg(long, value_parser = parse_prefix, required_unless_present = "rib")]
+    pub prefix: Option<IpNet>,
+    /// Instead of one route, those of a table: `in` as they are kept after import, `loc` the best paths
+    #[arg(long, value_name = "in|loc", value_parser = table_view, conflicts_with = "prefix")]
+    pub rib: Option<PolicyTableView>,
+    /// Only routes of this neighbor
+    #[arg(long, value_name = "PEER", requires = "rib")]
+    pub neighbor: Option<String>,
+    /// How many routes are listed; all are counted
+    #[arg(long, value_name = "N", requires = "rib")]
+    pub limit: Option<u32>,
     /// The neighbor that the route comes from
     #[arg(long, value_name = "PEER")]
     pub from: Option<String>,
@@ -466,6 +492,15 @@ pub struct PolicyTest {
     pub localpref: Option<u32>,
     #[arg(long)]
     pub med: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Mrt {
+    /// Write all accepted routes as TABLE_DUMP_V2 (RFC 6396)
+    Dump {
+        /// The file, or `-` for the standard output
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -536,6 +571,10 @@ fn api_word<T: serde::de::DeserializeOwned>(text: &str, choices: &str) -> Result
 
 fn state(text: &str) -> Result<StateFilter, String> {
     api_word(text, "down, idle, connect, active, openSent, openConfirm, established")
+}
+
+fn table_view(text: &str) -> Result<PolicyTableView, String> {
+    api_word(text, "in, loc")
 }
 
 fn neighbor_type(text: &str) -> Result<NeighborType, String> {

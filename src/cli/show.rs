@@ -45,6 +45,7 @@ pub(super) async fn show(context: &mut Context<'_>, what: &Show) -> Result<(), F
         Show::Bfd => list::<BfdSession>(context, "/v1/bfd", &NOTHING).await,
         Show::Policies => list::<PolicyInfo>(context, "/v1/policies", &NOTHING).await,
         Show::Config(args) => document::<Config>(context, "/v1/config", &ConfigQuery { view: args.view() }).await,
+        Show::Reasons => unreachable!("this needs no daemon"),
         Show::Memory => document::<Memory>(context, "/v1/memory", &NOTHING).await,
         Show::Version => document::<Version>(context, "/v1/version", &NOTHING).await,
         Show::Events { follow } if *follow || context.global.watch => {

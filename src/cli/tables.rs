@@ -7,7 +7,7 @@ use super::output::{Column, Row, Style, Tabular, Tone};
 use super::text::{or_dash, seconds, uptime_or_dash, why_down};
 use crate::api::types::{
     ActionOutcome, Admin, BfdState, Event, EventKind, FamilyStatus, FibEntry, FibState, GrState, Hop, Interface, Neighbor, NeighborType,
-    Network, NextHop, Origin, PolicyInfo, RibEntry, RouteChange, RouteChangeKind,
+    Network, NextHop, Origin, PolicyInfo, ReasonCode, RibEntry, RouteChange, RouteChangeKind,
 };
 
 const fn left(title: &'static str) -> Column {
@@ -400,6 +400,20 @@ impl Tabular for RouteChange {
 
     fn name(&self) -> String {
         self.prefix.to_string()
+    }
+}
+
+impl Tabular for ReasonCode {
+    fn columns(_wide: bool) -> &'static [Column] {
+        const { &[left("CODE"), left("ABOUT"), left("WHAT TO DO")] }
+    }
+
+    fn rows(&self, _style: &Style) -> Vec<Row> {
+        vec![plain(vec![self.code.clone(), self.about.clone(), or_dash(self.remedy.as_ref())])]
+    }
+
+    fn name(&self) -> String {
+        self.code.clone()
     }
 }
 

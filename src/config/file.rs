@@ -25,6 +25,7 @@ macro_rules! section {
     ($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_doc])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $field: Option<$type>,)*
@@ -156,6 +157,7 @@ session! {
 section! {
     /// Sessions accepted from a range.
     pub struct DynamicNeighbor {
+        #[cfg_attr(test, schemars(with = "Option<String>"))]
         range: IpNet,
         group: String,
         max: u32,
@@ -214,6 +216,7 @@ section! {
 section! {
     /// One prefix of our own and its attributes.
     pub struct Network {
+        #[cfg_attr(test, schemars(with = "Option<String>"))]
         prefix: IpNet,
         communities: Vec<String>,
         large_communities: Vec<String>,

@@ -9,6 +9,14 @@ use crate::policy::Chain;
 use crate::wire::{Family, FamilySet, Role};
 use std::collections::BTreeMap;
 
+impl File {
+    /// As text.
+    pub fn to_yaml(&self) -> String {
+        let options = serde_saphyr::ser_options! { no_lang_directive: true, prefer_block_scalars: false };
+        serde_saphyr::to_string_with_options(self, options).expect("the file's types hold nothing that YAML cannot say")
+    }
+}
+
 impl Plan {
     /// The file that checks to this Plan. Groups appear only where ranges need them; secrets as the place where they are found.
     pub fn to_file(&self) -> File {
@@ -47,8 +55,7 @@ impl Plan {
 
     /// The same as YAML text.
     pub fn to_yaml(&self) -> String {
-        let options = serde_saphyr::ser_options! { no_lang_directive: true, prefer_block_scalars: false };
-        serde_saphyr::to_string_with_options(&self.to_file(), options).expect("the file's types hold nothing that YAML cannot say")
+        self.to_file().to_yaml()
     }
 
     /// Groups of neighbors appear with their names only, since the neighbors are written in full. A group of ranges of both IP

@@ -9,6 +9,7 @@
 pub mod attr;
 pub mod capability;
 pub mod message;
+pub mod mrt;
 pub mod nlri;
 pub mod notification;
 pub mod open;
@@ -19,6 +20,7 @@ pub mod verdict;
 pub use attr::{AttrSet, PathAttributes};
 pub use capability::{AddPathMode, Capability, GracefulRestart, LlgrFamily, Role};
 pub use message::{HEADER_LEN, Header, MAX_EXTENDED, MAX_MESSAGE, MessageType, decode_header, keepalive};
+pub use mrt::{MrtEntry, MrtPeer, mrt_peers, mrt_prefix};
 pub use nlri::{Nlri, encode_nlri, nlri_len};
 pub use notification::{CeaseCode, FsmState, Notification};
 pub use open::Open;

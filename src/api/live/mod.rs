@@ -17,11 +17,14 @@ mod errors;
 mod events;
 mod explain;
 mod filter;
+mod impact;
 mod kernel;
 mod logs;
+mod mrt;
 mod neighbors;
 mod networks;
 mod policies;
+mod policy_table;
 mod reasons;
 mod route;
 mod route_history;
@@ -34,6 +37,8 @@ mod vips;
 mod walk;
 mod watch;
 
+pub(super) use reasons::remedy;
+pub(super) use services::GATES;
 pub use serving::Serving;
 
 use std::sync::Arc;
@@ -41,13 +46,13 @@ use std::sync::atomic::AtomicBool;
 
 use ipnet::IpNet;
 
-use super::backend::{Answer, Backend, Changes, Rows};
+use super::backend::{Answer, Backend, Blocks, Changes, Rows};
 use super::query::{EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
     ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, Config, ConfigView, Drain, DrainRequest, Event, FibEntry,
-    History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTestRequest,
-    PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteChange, RouteDetail,
-    ServiceStatus, Summary, Trace, Version,
+    History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTableRequest,
+    PolicyTableResult, PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry,
+    RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
 use crate::net::PeerSnapshot;
 use crate::operator::View;
@@ -256,6 +261,10 @@ impl Backend for Daemon {
         Box::pin(async { Ok(vips::advertisements(self)) })
     }
 
+    fn mrt(&self) -> Answer<'_, Blocks> {
+        Box::pin(mrt::dump(self))
+    }
+
     fn fib(&self, query: FibQuery) -> Answer<'_, Rows<FibEntry>> {
         Box::pin(kernel::routes(self, query))
     }
@@ -297,6 +306,10 @@ impl Backend for Daemon {
 
     fn test_policy(&self, request: PolicyTestRequest) -> Answer<'_, PolicyTestResult> {
         Box::pin(policies::test(self, request))
+    }
+
+    fn test_policy_on_table(&self, request: PolicyTableRequest) -> Answer<'_, PolicyTableResult> {
+        Box::pin(policy_table::test(self, request))
     }
 
     fn reload(&self, request: ReloadRequest) -> Answer<'_, ReloadResult> {

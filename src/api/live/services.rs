@@ -2,6 +2,8 @@
 
 mod file;
 
+pub(in crate::api) use file::GATES;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;

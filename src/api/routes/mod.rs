@@ -51,6 +51,7 @@ routes! { ADMIN, admin:
     get "/v1/pools" => read::pools;
     get "/v1/allocations" => read::allocations;
     get "/v1/advertisements" => read::advertisements;
+    get "/v1/mrt" => read::mrt;
     get "/v1/fib" => read::fib;
     get "/v1/nexthops" => read::next_hops;
     get "/v1/interfaces" => read::interfaces;
@@ -60,6 +61,7 @@ routes! { ADMIN, admin:
     post "/v1/networks" => write::add_network;
     delete "/v1/networks" => write::delete_network;
     post "/v1/policy/test" => write::test_policy;
+    post "/v1/policy/table" => write::test_policy_on_table;
     post "/v1/config/check" => write::check;
     post "/v1/config/reload" => write::reload;
     post "/v1/config/confirm" => write::confirm;
@@ -97,6 +99,7 @@ routes! { ADMIN, admin:
         read::pools,
         read::allocations,
         read::advertisements,
+        read::mrt,
         read::fib,
         read::next_hops,
         read::interfaces,
@@ -109,6 +112,7 @@ routes! { ADMIN, admin:
         write::add_network,
         write::delete_network,
         write::test_policy,
+        write::test_policy_on_table,
         write::check,
         write::reload,
         write::confirm,

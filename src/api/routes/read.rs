@@ -187,6 +187,12 @@ pub(super) async fn advertisements(State(backend): State<Shared>) -> Listing<Adv
     Ok(Json(backend.advertisements().await?.into()))
 }
 
+/// The tables as an MRT dump (TABLE_DUMP_V2, RFC 6396), streamed.
+#[utoipa::path(get, path = "/v1/mrt", responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>)))]
+pub(super) async fn mrt(State(backend): State<Shared>) -> Result<Response, Problem> {
+    Ok(stream::blocks(backend.mrt().await?))
+}
+
 /// Kernel routes, streamed.
 #[utoipa::path(get, path = "/v1/fib", params(FibQuery), responses((status = 200, body = List<FibEntry>)))]
 pub(super) async fn fib(State(backend): State<Shared>, Params(query): Params<FibQuery>) -> Result<Response, Problem> {
