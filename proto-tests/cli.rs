@@ -124,6 +124,7 @@ async fn tables() {
         ("policy_test", "policy test from-tor --prefix 10.1.0.0/24"),
         ("policy_table", "policy test from-tor --rib in --neighbor tor-a"),
         ("reasons", "show reasons"),
+        ("bmp", "bmp status"),
         ("reload", "reload --confirm 1m"),
         ("monitor_neighbors", "monitor neighbors --current"),
         ("monitor_rib", "monitor rib best"),

@@ -2,8 +2,12 @@
 //!
 //! Each test has a network of its own below 127.0.0.0/8 and a free port in it, so that tests run side by side.
 
+#[path = "daemon/bmp.rs"]
+mod bmp;
 #[path = "daemon/setup.rs"]
 mod setup;
+#[path = "daemon/top.rs"]
+mod top;
 #[path = "daemon/vips.rs"]
 mod vips;
 
@@ -145,7 +149,9 @@ fn a_reload_leaves_unchanged_neighbors_alone_and_a_bad_one_changes_nothing() {
 
     // What another policy would do to which routes is known before.
     let policies = "policies: { narrow: [{ match: { prefixes: [10.0.0.0/8] }, action: accept }, { action: reject }] }\n";
-    rr.write(&(good.replace("name: b,", "name: b, export: [narrow],").replace("name: a,", "name: a, import: [narrow],") + policies));
+    let running = good.replace("name: b,", "name: b, holdTime: 30s,");
+    let narrowed = running.replace("name: b,", "name: b, export: [narrow],").replace("name: a,", "name: a, import: [narrow],");
+    rr.write(&(narrowed + policies));
     let plan = rr.json("reload --dry-run");
     let impact = |name: &str| plan["routes"].as_array().unwrap().iter().find(|impact| impact["neighbor"] == name).cloned();
     let (from_a, to_b) = (impact("a").unwrap(), impact("b").unwrap());
@@ -155,7 +161,7 @@ fn a_reload_leaves_unchanged_neighbors_alone_and_a_bad_one_changes_nothing() {
         (to_b["routes"][0]["prefix"].as_str(), to_b["routes"][0]["reason"].as_str()),
         (Some("198.51.100.0/24"), Some("deniedByPolicy(rule 2)"))
     );
-    rr.write(&(good.clone() + policies));
+    rr.write(&(running + policies));
     rr.ok("reload");
     let table = rr.json("policy test narrow --rib in --neighbor a");
     assert_eq!((table["accepted"].as_u64(), table["rejected"].as_u64(), table["routes"][0]["rule"].as_u64()), (Some(0), Some(1), Some(2)));

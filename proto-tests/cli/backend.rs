@@ -37,6 +37,7 @@ pub struct Rest {
     explain_service: Trace,
     policy_test: PolicyTestResult,
     policy_table: PolicyTableResult,
+    bmp: Vec<BmpStation>,
     reload: ReloadResult,
     readiness: Readiness,
 }
@@ -241,6 +242,10 @@ impl Backend for Memo {
 
     fn advertisements(&self) -> Answer<'_, Vec<AdvertisementInfo>> {
         answer(self.rest.advertisements.clone())
+    }
+
+    fn bmp(&self) -> Answer<'_, Vec<BmpStation>> {
+        answer(self.rest.bmp.clone())
     }
 
     fn mrt(&self) -> Answer<'_, Blocks> {

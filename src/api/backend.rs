@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 
 use super::query::{EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
-    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, Config, ConfigView, Drain, DrainRequest, Event, FibEntry,
-    History, Interface, ListMeta, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo,
+    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, BmpStation, Config, ConfigView, Drain, DrainRequest, Event,
+    FibEntry, History, Interface, ListMeta, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo,
     PolicyTableRequest, PolicyTableResult, PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult,
     RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
 };
@@ -79,6 +79,8 @@ pub trait Backend: Send + Sync + 'static {
     fn allocations(&self) -> Answer<'_, Vec<Allocation>>;
     fn advertisements(&self) -> Answer<'_, Vec<AdvertisementInfo>>;
 
+    /// Monitoring stations, by address.
+    fn bmp(&self) -> Answer<'_, Vec<BmpStation>>;
     /// The tables as an MRT dump (RFC 6396).
     fn mrt(&self) -> Answer<'_, Blocks>;
 

@@ -56,9 +56,10 @@ mod tests {
         for folder in ["src", "proto-tests"] {
             tests_below(&root.join(folder), &mut texts);
         }
+        let words: BTreeSet<&str> = texts.split(|c: char| !c.is_ascii_alphanumeric()).collect();
         let variant = |code: &str| {
             let (first, rest) = code.split_at(1);
-            format!("Reason::{}{rest}", first.to_uppercase())
+            first.to_uppercase() + rest
         };
         let missing: Vec<String> = all()
             .into_iter()

@@ -224,6 +224,11 @@ pub enum Command {
         /// The archive (.tar.gz), or `-` for the standard output; without, a file here named after host and time
         file: Option<PathBuf>,
     },
+    /// Monitoring stations (RFC 7854)
+    Bmp {
+        #[command(subcommand)]
+        action: Bmp,
+    },
     /// Dumps of the tables in the format of route collectors
     Mrt {
         #[command(subcommand)]
@@ -492,6 +497,12 @@ pub struct PolicyTest {
     pub localpref: Option<u32>,
     #[arg(long)]
     pub med: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bmp {
+    /// Whether stations are connected, and what they were sent
+    Status,
 }
 
 #[derive(Debug, Subcommand)]

@@ -115,5 +115,6 @@ const CONTENT: &[(&str, &str)] = &[
     ("pools.json", "/v1/pools"),
     ("allocations.json", "/v1/allocations"),
     ("advertisements.json", "/v1/advertisements"),
+    ("bmp.json", "/v1/bmp"),
     ("drain.json", "/v1/drain"),
 ];

@@ -134,6 +134,7 @@ async fn ask(command: &Command, context: &mut Context<'_>) -> Result<(), Failure
         Command::Monitor { what } => show::monitor(context, what).await,
         Command::Top { interval } => top::run(context, *interval).await,
         Command::Bundle { file } => bundle::bundle(context, file.as_deref()).await,
+        Command::Bmp { action: args::Bmp::Status } => show::bmp(context).await,
         Command::Mrt { action: args::Mrt::Dump { file } } => bundle::mrt(context, file).await,
         Command::Healthcheck { require_established } => show::healthcheck(context, require_established).await,
         Command::Clear { words, reason } => change::clear(context, words, reason).await,

@@ -15,8 +15,8 @@ use crate::api::query::{
     ConfigQuery, EventQuery, ExplainQuery, FibQuery, Format, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery,
 };
 use crate::api::types::{
-    AdvertisementInfo, Allocation, BfdSession, Config, Document, Event, FibEntry, FibView, History, Interface, List, Listed, Memory,
-    Neighbor, NextHop, PolicyInfo, PoolInfo, RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
+    AdvertisementInfo, Allocation, BfdSession, BmpStation, Config, Document, Event, FibEntry, FibView, History, Interface, List, Listed,
+    Memory, Neighbor, NextHop, PolicyInfo, PoolInfo, RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
     WatchEvent,
 };
 
@@ -82,6 +82,10 @@ pub(super) async fn monitor(context: &mut Context<'_>, what: &Monitor) -> Result
             follow_changes::<Event>(context, "/v1/events", &query).await
         }
     }
+}
+
+pub(super) async fn bmp(context: &mut Context<'_>) -> Result<(), Failure> {
+    list::<BmpStation>(context, "/v1/bmp", &NOTHING).await
 }
 
 /// Ready, and the required sessions established: a number of them, `all`, or these.

@@ -53,6 +53,7 @@ section! {
         metrics: Metrics,
         log: Log,
         drain: Drain,
+        bmp: Bmp,
     }
 }
 
@@ -311,6 +312,22 @@ section! {
     pub struct Log {
         level: String,
         format: LogFormat,
+    }
+}
+
+section! {
+    /// Monitoring stations (RFC 7854).
+    pub struct Bmp {
+        stations: Vec<BmpStation>,
+    }
+}
+
+section! {
+    /// One station that we connect to.
+    pub struct BmpStation {
+        address: IpAddr,
+        /// Default: 11019.
+        port: u16,
     }
 }
 

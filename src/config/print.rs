@@ -46,6 +46,7 @@ impl Plan {
                 peer_label: Some(self.metrics.peer_label),
             }),
             log: Some(file::Log { level: Some(self.log.level.clone()), format: Some(self.log.format) }),
+            bmp: self.bmp_section(),
             drain: Some(file::Drain {
                 on_cordon: Some(self.drain.on_cordon).filter(|on| *on),
                 grace_period: Some(Period(self.drain.grace_period)),
@@ -72,6 +73,11 @@ impl Plan {
             *group = settings.or(group);
         }
         groups
+    }
+
+    fn bmp_section(&self) -> Option<file::Bmp> {
+        let stations = self.bmp.iter().map(|at| file::BmpStation { address: Some(at.ip()), port: Some(at.port()) });
+        filled(stations.collect::<Vec<_>>()).map(|stations| file::Bmp { stations: Some(stations) })
     }
 
     fn bfd_section(&self) -> Option<file::Bfd> {

@@ -7,6 +7,7 @@
 //! Must never know: sockets, time, peers, configuration.
 
 pub mod attr;
+pub mod bmp;
 pub mod capability;
 pub mod message;
 pub mod mrt;
@@ -18,6 +19,7 @@ pub mod update;
 pub mod verdict;
 
 pub use attr::{AttrSet, PathAttributes};
+pub use bmp::{BmpDown, BmpPeer, bmp_end_of_rib, bmp_initiation, bmp_peer_down, bmp_peer_up, bmp_route, bmp_statistics, bmp_termination};
 pub use capability::{AddPathMode, Capability, GracefulRestart, LlgrFamily, Role};
 pub use message::{HEADER_LEN, Header, MAX_EXTENDED, MAX_MESSAGE, MessageType, decode_header, keepalive};
 pub use mrt::{MrtEntry, MrtPeer, mrt_peers, mrt_prefix};

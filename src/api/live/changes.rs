@@ -78,6 +78,7 @@ fn change(action: &Action, before: &Plan) -> Change {
         Action::Metrics(_) => row(Changed, "metrics".to_owned()),
         Action::Log(_) => row(Changed, "log".to_owned()),
         Action::Vips(_) => row(Changed, "vips".to_owned()),
+        Action::Bmp(_) => row(Changed, "bmp".to_owned()),
         Action::Bfd(_) => row(Changed, "bfd.profiles".to_owned()),
         Action::Drain(_) => row(Changed, "drain".to_owned()),
     }

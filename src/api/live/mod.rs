@@ -8,6 +8,7 @@
 mod actions;
 mod bfd;
 mod birds;
+mod bmp;
 mod calico;
 mod capabilities;
 mod changes;
@@ -49,11 +50,12 @@ use ipnet::IpNet;
 use super::backend::{Answer, Backend, Blocks, Changes, Rows};
 use super::query::{EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
-    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, Config, ConfigView, Drain, DrainRequest, Event, FibEntry,
-    History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo, PolicyTableRequest,
-    PolicyTableResult, PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry,
-    RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
+    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, BmpStation, Config, ConfigView, Drain, DrainRequest, Event,
+    FibEntry, History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo,
+    PolicyTableRequest, PolicyTableResult, PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult,
+    RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
+use crate::bmp::View as StationView;
 use crate::net::PeerSnapshot;
 use crate::operator::View;
 use crate::rib::PeerId;
@@ -72,22 +74,28 @@ use walk::{Walk, problem};
 #[derive(Clone)]
 pub struct Daemon(Arc<Inner>);
 
+/// What other rooms show of themselves.
+pub struct Views {
+    pub cluster: View,
+    pub vips: VipView,
+    pub stations: StationView,
+}
+
 struct Inner {
     speaker: Handle,
     logs: Logs,
     events: Events,
-    cluster: View,
-    vips: VipView,
+    views: Views,
     /// [`calico::readiness`] was there once.
     was_ready: AtomicBool,
 }
 
 impl Daemon {
     /// Needs a runtime: a task that keeps the last events starts here.
-    pub fn new(speaker: Handle, levels: Levels, cluster: View, vips: VipView) -> Self {
+    pub fn new(speaker: Handle, levels: Levels, views: Views) -> Self {
         let logs = Logs::new(levels, &speaker.running().plan.log.level);
         let events = Events::follow(speaker.clone());
-        Self(Arc::new(Inner { speaker, logs, events, cluster, vips, was_ready: AtomicBool::new(false) }))
+        Self(Arc::new(Inner { speaker, logs, events, views, was_ready: AtomicBool::new(false) }))
     }
 
     fn speaker(&self) -> &Handle {
@@ -103,11 +111,11 @@ impl Daemon {
     }
 
     fn cluster(&self) -> &View {
-        &self.0.cluster
+        &self.0.views.cluster
     }
 
     fn vips(&self) -> &VipView {
-        &self.0.vips
+        &self.0.views.vips
     }
 
     fn names(&self) -> Names {
@@ -259,6 +267,10 @@ impl Backend for Daemon {
 
     fn advertisements(&self) -> Answer<'_, Vec<AdvertisementInfo>> {
         Box::pin(async { Ok(vips::advertisements(self)) })
+    }
+
+    fn bmp(&self) -> Answer<'_, Vec<BmpStation>> {
+        Box::pin(async { Ok(bmp::stations(&self.0.views.stations)) })
     }
 
     fn mrt(&self) -> Answer<'_, Blocks> {

@@ -52,6 +52,7 @@ routes! { ADMIN, admin:
     get "/v1/allocations" => read::allocations;
     get "/v1/advertisements" => read::advertisements;
     get "/v1/mrt" => read::mrt;
+    get "/v1/bmp" => read::bmp;
     get "/v1/fib" => read::fib;
     get "/v1/nexthops" => read::next_hops;
     get "/v1/interfaces" => read::interfaces;
@@ -100,6 +101,7 @@ routes! { ADMIN, admin:
         read::allocations,
         read::advertisements,
         read::mrt,
+        read::bmp,
         read::fib,
         read::next_hops,
         read::interfaces,

@@ -32,7 +32,7 @@ pub use request::{
     Action, ActionOutcome, ActionRequest, LogRequest, NetworkRequest, PolicyTableRequest, PolicyTableView, PolicyTestRequest, ReloadRequest,
 };
 pub use rib::{Community, LargeCommunity, Origin, PathDetail, RibCount, RibEntry, RouteDetail, SentTo};
-pub use status::{Check, FamilyMemory, LogStatus, Memory, NeighborCounts, Readiness, RibSize, Summary, Version};
+pub use status::{BmpStation, Check, FamilyMemory, LogStatus, Memory, NeighborCounts, Readiness, RibSize, Summary, Version};
 pub use vip::{AdvertisementInfo, Allocation, Endpoints, PoolInfo, PoolUsage, ServicePeer, ServiceSource, ServiceStatus, TrafficPolicy};
 
 use std::fmt;
@@ -153,7 +153,7 @@ listed! {
     Neighbor => "NeighborList", RibEntry => "RibList", FibEntry => "FibList", NextHop => "NextHopList", Interface => "InterfaceList",
     PolicyInfo => "PolicyList", Network => "NetworkList", Event => "EventList", ActionOutcome => "ActionOutcomeList",
     ServiceStatus => "ServiceList", PoolInfo => "PoolList", Allocation => "AllocationList", AdvertisementInfo => "AdvertisementList",
-    History => "HistoryList", RouteChange => "RouteChangeList", ReasonCode => "ReasonCodeList",
+    History => "HistoryList", RouteChange => "RouteChangeList", BmpStation => "BmpStationList", ReasonCode => "ReasonCodeList",
 }
 
 single! {

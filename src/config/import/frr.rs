@@ -272,12 +272,17 @@ impl Reader {
     }
 
     fn finish(mut self) -> Imported {
+        // As zebra does.
+        self.draft.file.fib.get_or_insert_default().install.get_or_insert(file::Install::Best);
         self.router().asn = self.asn.and_then(crate::wire::Asn::new).map(Asn::Number);
         let common = self.peers.remove("").unwrap_or_default();
         let groups: Vec<String> = self.peers.iter().filter(|(_, s)| s.is_group).map(|(name, _)| name.clone()).collect();
         for name in std::mem::take(&mut self.order) {
             let Some(mut settings) = self.peers.get(&name).filter(|settings| !settings.is_interface).cloned() else { continue };
-            settings.session = settings.session.clone().or(&common.session);
+            // A member has them from its group, unless the group says otherwise.
+            if settings.group.is_none() {
+                settings.session = settings.session.clone().or(&common.session);
+            }
             let group = settings.group.as_ref().and_then(|group| self.peers.get(group)).cloned();
             let policies = self.policies_of(&settings, group.as_ref());
             if settings.is_group {
