@@ -19,7 +19,11 @@ use std::sync::atomic::Ordering;
 use backend::Memo;
 use kubgp::api::client::{Client, Error};
 use kubgp::api::server::AdminSocket;
+use kubgp::api::types::{Preview, Problem};
 use kubgp::cli::Offline;
+use kubgp::config::file::GlassAccess;
+use kubgp::config::plan::GlassPlan;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 struct Daemon {
@@ -48,7 +52,31 @@ fn check_config(file: &Path, _color: bool) -> Result<String, String> {
     if file.ends_with("good") { Ok("good: ok".into()) } else { Err("bad:1:1: wrong".into()) }
 }
 
-const OFFLINE: Offline = Offline { check: check_config, import: |_, _, _| Err("nothing to import".to_owned()) };
+const OFFLINE: Offline = Offline {
+    check: check_config,
+    import: |_, _, _| Err("nothing to import".to_owned()),
+    preview: |file, with_kernel| Box::pin(preview(file, with_kernel)),
+};
+
+/// A configuration with one neighbor, on a node where another daemon has installed routes.
+async fn preview(file: &Path, with_kernel: bool) -> Result<Preview, Problem> {
+    if file.ends_with("bad.yaml") {
+        return Err(Problem::config_invalid(vec!["router.asn: missing".to_owned()]));
+    }
+    let session = json!({"name": "Mesh_10_0_0_3", "address": "10.0.0.3", "port": 179, "remoteAsn": 64512, "passive": true});
+    let form = |protocol: u8| {
+        let hop = json!({"via": "10.0.0.3", "device": "eth0", "onlink": false, "weight": 1});
+        json!({"shape": "unicast", "hops": [hop], "metric": 1024, "protocol": protocol})
+    };
+    let routes = json!([
+        {"prefix": "10.244.2.0/26", "fate": "keep", "now": form(179), "then": form(179)},
+        {"prefix": "10.244.3.0/26", "fate": "adopt", "now": form(12), "then": form(179)},
+        {"prefix": "10.245.3.0/26", "fate": "leave", "now": form(12), "reason": "Felix programs routes of this pool"},
+    ]);
+    let routes = if with_kernel { routes } else { Value::Null };
+    let remarks = json!(["warning: BGPPeer tor: spec.filters: there is no BGPFilter `x`; left out"]);
+    Ok(serde_json::from_value(json!({"sessions": [session], "routes": routes, "remarks": remarks})).unwrap())
+}
 
 impl Daemon {
     async fn run(&self, line: &[&str]) -> Outcome {
@@ -85,6 +113,8 @@ async fn tables() {
         ("neighbors", "show neighbors"),
         ("neighbors_wide", "show neighbors -o wide"),
         ("neighbors_name", "show neighbors -o name"),
+        ("diff", "diff --with-kernel"),
+        ("diff_sessions", "diff"),
         ("neighbors_no_headers", "show neighbors --no-headers --state down"),
         ("neighbor_up", "show neighbor tor-a"),
         ("neighbor_down", "show neighbor 10.0.0.2"),
@@ -279,6 +309,7 @@ async fn exit_codes() {
         ("show neighbor tor-b --exit-status", 6, "10.0.0.2 is not established"),
         ("policy test other --prefix 10.0.0.0/8", 6, "rejected"),
         ("check-config bad", 7, "bad:1:1: wrong"),
+        ("diff --config bad.yaml", 7, "router.asn: missing"),
         ("rollback", 7, "router.asn is required"),
     ] {
         let (found, err) = daemon.code(line).await;
@@ -363,7 +394,8 @@ async fn the_public_listener_changes_nothing() {
     let memo = Arc::new(Memo::default());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(kubgp::api::server::serve_public(listener, memo.clone(), std::future::pending()));
+    let closed = GlassPlan { access: GlassAccess::Off, hosts: Default::default() };
+    tokio::spawn(kubgp::api::server::serve_public(listener, memo.clone(), closed, std::future::pending()));
     let ask = |request: &'static str| async move {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         stream.write_all(format!("{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
@@ -374,7 +406,7 @@ async fn the_public_listener_changes_nothing() {
     assert!(ask("GET /metrics").await.contains("text/plain; version=0.0.4"));
     assert!(ask("GET /livez").await.starts_with("HTTP/1.1 200"));
     assert!(ask("GET /readyz").await.starts_with("HTTP/1.1 200"));
-    for path in ["GET /v1/summary", "POST /v1/config/reload", "GET /openapi.json"] {
+    for path in ["GET /v1/summary", "POST /v1/config/reload", "GET /openapi.json", "GET /lg/", "GET /lg/v1/board", "GET /"] {
         assert!(ask(path).await.starts_with("HTTP/1.1 404"), "{path}");
     }
     memo.ready.store(false, Ordering::Relaxed);

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without fails it")]
 
+#[path = "operator/alerts.rs"]
+mod alerts;
 #[path = "operator/allocator.rs"]
 mod allocator;
 #[path = "apiserver/mod.rs"]
@@ -12,6 +14,8 @@ mod manifests;
 mod migration;
 #[path = "operator/permissions.rs"]
 mod permissions;
+#[path = "operator/policies.rs"]
+mod policies;
 #[path = "operator/reflectors.rs"]
 mod reflectors;
 #[path = "operator/render.rs"]

@@ -6,8 +6,11 @@
 //!
 //!     cargo build --release --bins --example kubgp-vip
 //!     target/release/examples/kubgp-vip --daemon target/release/kubgpd
+//!
+//! `--allocate` measures something else: how long Services that all want an address at once wait for it.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a load generator measures time, and ends where it cannot go on")]
 
+mod allocate;
 #[path = "../../proto-tests/apiserver/mod.rs"]
 mod apiserver;
 mod cluster;
@@ -37,6 +40,9 @@ struct Arguments {
     /// Milliseconds between the end of a change and the next.
     #[arg(long, default_value_t = 150)]
     pause: u64,
+    /// Give addresses to the Services, instead of announcing them.
+    #[arg(long)]
+    allocate: bool,
 }
 
 /// Ends the daemon with the run.
@@ -51,12 +57,12 @@ impl Drop for Daemon {
 }
 
 impl Daemon {
-    fn start(program: &PathBuf, directory: &std::path::Path, server: &ApiServer) -> Self {
+    fn start(program: &PathBuf, directory: &std::path::Path, server: &ApiServer, role: &str) -> Self {
         let (kubeconfig, config) = (directory.join("kubeconfig"), directory.join("kubgp.yaml"));
         server.write_kubeconfig(&kubeconfig).unwrap();
         let text = format!(
             "apiVersion: kubgp.io/v1\nrouter: {{ id: 10.0.0.9 }}\nlisten: []\napi: {{ socket: {}/kubgp.sock }}\nmetrics: {{ listen: off }}\n\
-             log: {{ level: warn }}\nkubernetes: {{ enabled: true, kubeconfig: {}, nodeName: n1, namespace: default, roles: [vip] }}\n",
+             log: {{ level: warn }}\nkubernetes: {{ enabled: true, kubeconfig: {}, nodeName: n1, namespace: default, roles: [{role}] }}\n",
             directory.display(),
             kubeconfig.display()
         );
@@ -78,6 +84,9 @@ impl Daemon {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
     let arguments = Arguments::parse();
+    if arguments.allocate {
+        return allocate::run(&arguments).await;
+    }
     let own = kubgp::speaker::local_host().await.first_ipv4.expect("an address that is not on loopback");
     let server = ApiServer::start().await.unwrap();
     let cluster = Cluster { server: &server };
@@ -85,7 +94,7 @@ async fn main() {
     cluster.fill(&routers.addresses, &own.to_string(), arguments.services);
     let directory = tempfile::tempdir().unwrap();
     let begin = Instant::now();
-    let daemon = Daemon::start(&arguments.daemon, directory.path(), &server);
+    let daemon = Daemon::start(&arguments.daemon, directory.path(), &server, "vip");
     let all: BTreeSet<u32> = (0..arguments.services as u32).collect();
     routers.hold(&all).await;
     let first = begin.elapsed();

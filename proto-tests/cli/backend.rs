@@ -163,7 +163,12 @@ impl Backend for Memo {
     }
 
     fn history(&self, selector: Selector) -> Answer<'_, Vec<History>> {
-        answer(if selector == Selector::Peer("tor-b".into()) { vec![self.rest.history.clone()] } else { Vec::new() })
+        let known = &self.rest.history;
+        let history = |row: &Neighbor| {
+            let entries = if row.name == known.name { known.entries.clone() } else { Vec::new() };
+            History { address: row.address, name: row.name.clone(), entries }
+        };
+        answer(self.neighbors.iter().filter(|row| selector.matches(row)).map(history).collect())
     }
 
     fn route_history(&self, query: HistoryQuery) -> Answer<'_, Vec<RouteChange>> {

@@ -22,10 +22,7 @@ impl Kubgpd {
 
     /// Starts a speaker that has everything from the objects of a cluster but what `config` says.
     pub fn follow(host: &Host, config: &str) -> Self {
-        let socket = host.folder.join("kubgp.sock");
-        let text =
-            format!("api: {{ socket: {} }}\nmetrics: {{ listen: off }}\nlog: {{ level: debug, format: text }}\n{config}", socket.display());
-        host.write("kubgp.yaml", &text);
+        host.write("kubgp.yaml", &(common(host) + config));
         let process = launch(host);
         let daemon = Self { host: host.clone(), asn: 0, process };
         eventually(PATIENCE, "kubgpd runs", || daemon.log().contains("running"));
@@ -125,14 +122,22 @@ pub fn networks(prefixes: &[&str]) -> String {
     format!("originate:\n  networks:\n{entries}")
 }
 
-fn write(host: &Host, asn: u32, config: &str) {
+/// What a speaker with this configuration would do, as [`Kubgpd::follow`] takes it, without one.
+pub fn preview(host: &Host, config: &str) -> Value {
+    let file = host.write("preview.yaml", &(common(host) + config));
+    let words = [env!("CARGO_BIN_EXE_bgpctl"), "-o", "json", "diff", "--with-kernel", "--config", file.to_str().unwrap()];
+    serde_json::from_str(&host.query(&words)).unwrap()
+}
+
+/// What stands in every file.
+fn common(host: &Host) -> String {
     let socket = host.folder.join("kubgp.sock");
-    let text = format!(
-        "apiVersion: kubgp.io/v1\nrouter: {{ asn: {asn}, id: 10.255.0.{} }}\napi: {{ socket: {} }}\nmetrics: {{ listen: off }}\n\
-         log: {{ level: debug, format: text }}\n{config}",
-        host.number,
-        socket.display()
-    );
+    format!("api: {{ socket: {} }}\nmetrics: {{ listen: off }}\nlog: {{ level: debug, format: text }}\n", socket.display())
+}
+
+fn write(host: &Host, asn: u32, config: &str) {
+    let router = format!("apiVersion: kubgp.io/v1\nrouter: {{ asn: {asn}, id: 10.255.0.{} }}\n", host.number);
+    let text = router + &common(host) + config;
     // The entries of neighbors stand in the text without their key.
     let text = text.replacen("\n  - { address", "\nneighbors:\n  - { address", 1);
     host.write("kubgp.yaml", &text);

@@ -217,7 +217,7 @@ async fn a_kind_that_is_not_served_is_absent_until_it_is() {
     // Once both are there, the older one holds the data.
     server.put(pool("q", "crd.projectcalico.org/v1", &json!("10.2.0.0/16")));
     server.order(&Order { serve: vec!["crd.projectcalico.org".into()], ..Order::default() });
-    watch.rediscover();
+    watch.replace(&only(Selection::of::<IPPool>()));
     until(&mut watch, "the other pool", |store| store.get::<IPPool>(&Key::new("", "q")).is_some()).await;
     assert_eq!((watch.store().served::<IPPool>().map(|api| api.version), watch.store().list::<IPPool>().count()), (Some("v1"), 1));
 }
@@ -246,11 +246,9 @@ async fn a_kind_that_vanishes_keeps_its_objects() {
     server.order(&Order { serve: vec!["crd.projectcalico.org".into()], ..Order::default() });
     until(&mut watch, "contact", |store| store.trouble().is_empty()).await;
     assert_eq!(watch.store().list::<IPPool>().count(), 1);
-    // Found out by asking, without any fault; and when it is back, all is gone for good.
-    server.order(&Order { unserve: vec!["crd.projectcalico.org".into()], ..Order::default() });
-    watch.rediscover();
+    // When it is back and empty, all is gone for good.
+    server.order(&Order { unserve: vec!["crd.projectcalico.org".into()], drop_watches: true, ..Order::default() });
     until(&mut watch, "trouble", |store| !store.trouble().is_empty()).await;
-    assert_eq!(watch.store().list::<IPPool>().count(), 1);
     server.order(&Order { serve: vec!["crd.projectcalico.org".into()], wipe: vec!["ippools".into()], ..Order::default() });
     until(&mut watch, "no pools", |store| store.list::<IPPool>().count() == 0 && store.trouble().is_empty()).await;
 }
@@ -291,6 +289,21 @@ async fn heartbeats_signal_nothing_and_bursts_signal_once() {
         }
     });
     all_there.await.expect("the store is current");
+}
+
+#[tokio::test]
+async fn who_is_busy_with_one_signal_has_half_as_long_a_rest_before_the_next() {
+    let server = with_services(&["a"]).await;
+    let mut watch = watch(&server, &only(Selection::of::<Service>())).await;
+    until(&mut watch, "the first list", |store| names(store).len() == 1).await;
+    server.put(service("b"));
+    timeout(BOUND, watch.changed()).await.expect("a signal");
+    let begin = tokio::time::Instant::now();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let work = begin.elapsed();
+    server.put(service("c"));
+    timeout(BOUND, watch.changed()).await.expect("the next signal");
+    assert!(begin.elapsed() + std::time::Duration::from_millis(5) >= work * 3 / 2, "{:?} after {work:?} of work", begin.elapsed());
 }
 
 #[tokio::test]

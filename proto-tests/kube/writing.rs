@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kubgp::kube::objects::{Key, Metadata, Object, Service};
-use kubgp::kube::write::{About, Election, Events, News, Target, Terms, WriteError, Writer};
+use kubgp::kube::write::{About, Election, Events, News, Rate, Target, Terms, WriteError, Writer};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
@@ -94,12 +94,12 @@ async fn own_objects_are_applied_and_deleted() {
 #[tokio::test]
 async fn repeated_news_are_one_event_with_a_count() {
     let (server, ..) = writer().await;
-    let events = Events::start(connect(&server).await.client().expect("a client"), "kubgp", "n1");
+    let events = Events::start(connect(&server).await.client().expect("a client"), "kubgp", "n1", RATE);
     let metadata = Metadata { uid: "u".into(), ..Metadata::named("shop", "web") };
     for _ in 0..3 {
         let about = About::object(Service::KIND.served_by[0], &Service::KIND, &metadata);
         let note = "no free address in pool p".to_owned();
-        events.publish(about, News { warning: true, reason: "AllocationFailed", action: "Allocate", note });
+        events.publish(about, News { warning: true, reason: "AllocationFailed", action: "Allocate", note, is_common: false });
     }
     let client = connect(&server).await.client().expect("a client");
     let api: kube::Api<k8s_openapi::api::events::v1::Event> = kube::Api::namespaced(client, "shop");
@@ -118,6 +118,38 @@ async fn repeated_news_are_one_event_with_a_count() {
     let event = series.await.expect("a series of three");
     assert_eq!((event.reason.as_deref(), event.type_.as_deref()), (Some("AllocationFailed"), Some("Warning")));
     assert_eq!(events.dropped(), 0);
+}
+
+const RATE: Rate = Rate { burst: 200, per_second: 5 };
+
+/// What every node finds out about an object is there once, whoever comes first.
+#[tokio::test]
+async fn what_many_nodes_say_about_an_object_is_one_event() {
+    let server = ApiServer::start().await.expect("loopback");
+    let connection = connect(&server).await;
+    let start = |node: &str| Events::start(connection.client().expect("a client"), "kubgp-speaker", node, RATE);
+    let nodes = ["n1", "n2", "n3"].map(start);
+    let metadata = Metadata { uid: "u1".into(), ..Metadata::named("shop", "tor") };
+    for note in ["spec.peerAddress: missing", "spec.myASN: missing"] {
+        for events in &nodes {
+            let about = About::object(Service::KIND.served_by[0], &Service::KIND, &metadata);
+            let note = note.to_owned();
+            events.publish(about, News { warning: true, reason: "ConfigurationError", action: "Configure", note, is_common: true });
+        }
+    }
+    timeout(BOUND, async {
+        while server.requests().writes < 6 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("three nodes, two things to say");
+    let all = server.list("events.k8s.io/v1/Event");
+    let mut notes: Vec<_> = all.iter().map(|event| event["note"].as_str().unwrap_or_default()).collect();
+    notes.sort_unstable();
+    assert_eq!(notes, ["spec.myASN: missing", "spec.peerAddress: missing"]);
+    assert_eq!((&all[0]["regarding"]["name"], &all[0]["regarding"]["uid"]), (&json!("tor"), &json!("u1")));
+    assert!(nodes.iter().all(|events| events.dropped() == 0));
 }
 
 fn terms(identity: &str) -> Terms {
@@ -148,6 +180,22 @@ async fn one_candidate_leads_and_the_other_takes_over() {
     drop(second);
     until_leader(&third, true).await;
     assert_eq!(holder(), json!("third"));
+}
+
+/// By itself the Lease would end after minutes.
+#[tokio::test]
+async fn a_lease_that_is_given_back_is_taken_at_once() {
+    let server = ApiServer::start().await.expect("loopback");
+    let connection = connect(&server).await;
+    let long = |identity: &str| Terms { duration: 600, grace: 30, ..terms(identity) };
+    let first = Election::start(&connection, long("first")).expect("a client");
+    until_leader(&first, true).await;
+    let second = Election::start(&connection, long("second")).expect("a client");
+    first.resign().await;
+    until_leader(&second, true).await;
+    let third = Election::start(&connection, long("third")).expect("a client");
+    second.resign().await;
+    until_leader(&third, true).await;
 }
 
 #[tokio::test]

@@ -147,6 +147,19 @@ async fn the_role_of_reflectors_is_what_they_do() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_role_of_nodes_is_what_they_do() {
+    let net = Net::new(138);
+    let server = ApiServer::start().await.unwrap();
+    server.put(node(&net, "rr", RR, Value::Null));
+    server.put(calico("BGPConfiguration", "default", json!({"asNumber": 64512, "listenPort": net.port, "bindMode": "NodeIP"})));
+    server.put(calico("ClusterInformation", "default", json!({"calicoVersion": "v3.31.0", "datastoreReady": true})));
+    let speaker = start(&net, &server, "calico-node", "node", "fib: { install: none }\n");
+    eventually("it is in force", || speaker.metric("kubgp_k8s_connected 1").then_some(()));
+    both_ways_to_list(&server);
+    exactly(&server.accesses(), &rights("calico-node", "kubgp-node"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_role_of_speakers_is_what_they_do() {
     let net = Net::new(136);
     let Some(own) = own_address().await else { return };
@@ -164,6 +177,7 @@ async fn the_role_of_speakers_is_what_they_do() {
     let tor = peer_of(&net, CLIENT, &own.to_string());
     has_done(&server, "patch", "servicebgpstatuses/status");
     has_done(&server, "create", "events");
+    has_done(&server, "patch", "configurationstates/status");
     drop(tor);
     has_done(&server, "delete", "servicebgpstatuses");
     let _tor = peer_of(&net, CLIENT, &own.to_string());
@@ -183,6 +197,8 @@ async fn the_role_of_allocators_is_what_they_do() {
     server.put(allocator::wanting("a", json!({})));
     allocator::has(&server, "a", "203.0.113.0");
     has_done(&server, "get", "services");
+    has_done(&server, "patch", "ipaddresspools/status");
+    has_done(&server, "patch", "configurationstates/status");
     has_done(&server, "create", "events");
     for (kind, address) in [("ClusterIP", None), ("LoadBalancer", Some("203.0.113.0"))] {
         let mut service = server.get("v1/Service", "shop", "a").unwrap();

@@ -37,7 +37,7 @@ fn native(mut object: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_datastore_that_moves_to_the_native_group_takes_its_sessions_along() {
-    let net = Net::new(131);
+    let net = Net::new(141);
     let server = ApiServer::start().await.unwrap();
     server.order(&Order { unserve: vec!["projectcalico.org".into()], ..Order::default() });
     cluster(&net, &server);
@@ -68,7 +68,7 @@ async fn a_datastore_that_moves_to_the_native_group_takes_its_sessions_along() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_serves_the_native_group_alone_is_followed() {
-    let net = Net::new(134);
+    let net = Net::new(144);
     let server = ApiServer::start().await.unwrap();
     let kinds = [("BGPConfiguration", "default"), ("ClusterInformation", "default"), ("IPPool", "pods"), ("BGPPeer", "to-reflectors")];
     cluster(&net, &server);
@@ -144,7 +144,7 @@ fn applied(net: &Net) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_change_of_one_node_among_many_touches_one_session() {
-    let net = Net::new(132);
+    let net = Net::new(142);
     let server = ApiServer::start().await.unwrap();
     let (rr, figures) = start_of_a_large_cluster(&net, &server, 200);
     println!("200 nodes: {:?}, {} KiB", figures.configured_in, figures.resident);
@@ -164,7 +164,7 @@ async fn the_change_of_one_node_among_many_touches_one_session() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement: cargo test --release --test operator thousand -- --ignored --nocapture"]
 async fn a_reflector_of_a_thousand_nodes_starts_within_five_seconds() {
-    let net = Net::new(133);
+    let net = Net::new(143);
     let server = ApiServer::start().await.unwrap();
     let (_rr, figures) = start_of_a_large_cluster(&net, &server, 1000);
     println!("1000 nodes, 4000 blocks: all sessions configured after {:?}, {} KiB resident", figures.configured_in, figures.resident);

@@ -156,6 +156,35 @@ fn lists(speaker: &Daemon) {
     assert!(nobody["problems"][0].as_str().unwrap().contains("no usable peer `gone`"), "{nobody}");
 }
 
+/// A node sees the Services and the pools, and so why one has no address, though no allocator tells it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_knows_why_a_service_has_no_address() {
+    let net = Net::new(139);
+    let server = ApiServer::start().await.unwrap();
+    server.put(node(&net, "n1", RR, Value::Null));
+    server.put(metallb("IPAddressPool", "v1beta1", "tiny", json!({"addresses": ["203.0.113.1/32"]})));
+    let pinned = json!({"namespaceSelectors": [{"matchLabels": {"team": "a"}}]});
+    server.put(metallb("IPAddressPool", "v1beta1", "team", json!({"addresses": ["203.0.113.8/32"], "serviceAllocation": pinned})));
+    server.put(metallb("IPAddressPool", "v1beta1", "manual", json!({"addresses": ["203.0.113.9/32"], "autoAssign": false})));
+    put(&server, "first", "203.0.113.1", None, "Cluster");
+    put(&server, "second", "", None, "Cluster");
+    let speaker = follower(&net, &server, "nodeName: n1, roles: [vip]", "router: { asn: 64512, id: 10.0.0.9 }\nlisten: []\n");
+    has_reasons(&speaker, &[("first", "notOwner"), ("second", "poolExhausted")]);
+    let row = &speaker.items("show service shop/second")[0];
+    let pools = json!([{"pool": "manual", "reason": "poolNotAutomatic"}, {"pool": "tiny", "reason": "poolExhausted"}]);
+    assert_eq!(row["refusal"]["pools"], pools, "{row}");
+    let tiny = speaker.items("show pools").into_iter().find(|pool| pool["name"] == "tiny").unwrap();
+    assert_eq!((&tiny["families"][0]["free"], &tiny["refused"]), (&json!(0), &json!({"poolExhausted": 1})), "{tiny}");
+    let said = speaker.ok("explain svc/shop/second");
+    assert!(said.contains("=> poolExhausted") && said.contains("`team` depends on the labels of namespaces"), "{said}");
+
+    // With a free address it is the allocator who is missed.
+    server.put(metallb("IPAddressPool", "v1beta1", "tiny", json!({"addresses": ["203.0.113.1-203.0.113.2"]})));
+    has_reasons(&speaker, &[("first", "notOwner"), ("second", "noAddress")]);
+    let said = speaker.ok("explain svc/shop/second");
+    assert!(said.contains("203.0.113.2 of pool `tiny` would be free for it") && said.contains("role `allocator` leads"), "{said}");
+}
+
 /// A peer of AS 64512 at `host`, which sees us as `own` and signs with the key in its file, if it has one.
 fn tor(net: &Net, host: u8, own: &str, key: Option<&str>) -> Daemon {
     let key_file = net.directory.path().join(format!("{host}.key"));

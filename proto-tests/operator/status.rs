@@ -31,9 +31,19 @@ fn is_told(server: &ApiServer, object: &str, words: &str) {
     });
 }
 
+/// One of the objects is bad.
+fn says_how_the_objects_are(server: &ApiServer) {
+    let state = || server.get("metallb.io/v1beta1/ConfigurationState", "default", "speaker-n1");
+    let found = eventually("it says that one is bad", || state().filter(|state| state["status"]["result"] == "Invalid"));
+    let labels = &found["metadata"]["labels"];
+    assert_eq!((&labels["metallb.io/component-type"], &labels["metallb.io/node-name"]), (&json!("speaker"), &json!("n1")));
+    let condition = &found["status"]["conditions"][0];
+    assert_eq!((&condition["type"], &condition["status"]), (&json!("configReconcilerValid"), &json!("False")), "{found}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_shows_the_peers_that_were_sent_its_address() {
-    let net = Net::new(134);
+    let net = Net::new(145);
     let Some(own) = own_address().await else { return };
     let server = ApiServer::start().await.unwrap();
     server.put(node(&net, "n1", RR, Value::Null));
@@ -63,6 +73,7 @@ async fn a_service_shows_the_peers_that_were_sent_its_address() {
     become_so(&server, &[("elsewhere", &["x"])]);
     is_told(&server, "BGPPeer bad", "Warning ConfigurationError spec.peerAddress");
     is_told(&server, "L2Advertisement layer2", "Warning ConfigurationWarning");
+    says_how_the_objects_are(&server);
     eventually("it is counted", || speaker.metric("kubgp_k8s_faulty_objects{kind=\"BGPPeer\",severity=\"error\"} 1").then_some(()));
 
     let tor = peer_of(&net, CLIENT, &own.to_string());

@@ -1,6 +1,7 @@
 //! Listeners and routers.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,8 +13,10 @@ use axum::serve::IncomingStream;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use super::backend::Backend;
+use super::glass;
 use super::routes;
 use super::types::Problem;
+use crate::config::plan::GlassPlan;
 
 /// The backend as handlers see it.
 pub type Shared = Arc<dyn Backend>;
@@ -62,12 +65,18 @@ impl AdminSocket {
     }
 }
 
-/// Serves what needs no credentials and changes nothing: `/metrics`, `/livez`, `/readyz`.
+/// Serves what needs no credentials and changes nothing: `/metrics`, `/livez`, `/readyz`, and the looking glass to those that may see it.
 ///
 /// # Errors
 /// None today: accept errors are retried.
-pub async fn serve_public(listener: TcpListener, backend: Shared, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-    axum::serve(listener, public_router(backend)).with_graceful_shutdown(shutdown).await
+pub async fn serve_public(
+    listener: TcpListener,
+    backend: Shared,
+    glass: GlassPlan,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let service = public_router(backend, &glass).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(shutdown).await
 }
 
 /// Every route.
@@ -76,11 +85,12 @@ pub fn admin_router(backend: Shared) -> Router {
 }
 
 /// The routes for TCP.
-pub fn public_router(backend: Shared) -> Router {
-    with_fallbacks(routes::public()).with_state(backend)
+pub fn public_router(backend: Shared, glass: &GlassPlan) -> Router {
+    let glass = glass::router(&backend, glass);
+    with_fallbacks(routes::public().with_state(backend).merge(glass))
 }
 
-fn with_fallbacks(router: Router<Shared>) -> Router<Shared> {
+fn with_fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     router
         .fallback(|uri: axum::http::Uri| async move { Problem::not_found(format!("no such resource: {}", uri.path())) })
         .method_not_allowed_fallback(|| async { Problem { status: 405, ..Problem::usage("this resource does not take that method") } })

@@ -43,6 +43,46 @@ pub(super) fn blocks(blocks: Blocks) -> Response {
     ([(CONTENT_TYPE, "application/octet-stream")], Body::from_stream(octets)).into_response()
 }
 
+/// A JSON array under way as the last member of an object: `head` up to its bracket, then each row as `convert` makes it.
+pub(super) async fn list<T: Send + 'static, U: Serialize>(
+    mut rows: Rows<T>,
+    head: String,
+    convert: impl Fn(T) -> U + Send + 'static,
+) -> Result<Response, Problem> {
+    let first = rows.recv().await.transpose()?;
+    // `None` after the end; until then what is written before the next row.
+    let start = Some((rows, first, head, ""));
+    let pieces = stream::unfold((start, convert), |(state, convert)| async move {
+        let (mut rows, first, head, mut separator) = state?;
+        let batch = match first {
+            Some(batch) => Ok(Some(batch)),
+            None if head.is_empty() => rows.recv().await.transpose(),
+            None => Ok(None),
+        };
+        let mut out = head.into_bytes();
+        let piece = batch.map_err(BodyError::from).and_then(|batch| {
+            let Some(batch) = batch else {
+                out.extend_from_slice(b"]}\n");
+                return Ok(false);
+            };
+            for item in batch.items {
+                out.extend_from_slice(separator.as_bytes());
+                serde_json::to_writer(&mut out, &convert(item))?;
+                separator = ",";
+            }
+            Ok(true)
+        });
+        match piece {
+            Ok(more) => Some((Ok(Bytes::from(out)), (more.then(|| (rows, None, String::new(), separator)), convert))),
+            Err(error) => {
+                tracing::warn!(%error, "a list was cut short");
+                Some((Err(error), (None, convert)))
+            }
+        }
+    });
+    Ok(([(CONTENT_TYPE, "application/json")], Body::from_stream(pieces)).into_response())
+}
+
 struct Writer<T> {
     rows: Rows<T>,
     format: Format,

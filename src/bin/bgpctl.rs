@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::ExitCode;
 
+use kubgp::api::live::preview::preview;
 use kubgp::cli::{ImportFormat, Imported, Offline};
 use kubgp::config::{self, check::LocalHost};
 use kubgp::kube::metallb::legacy::import;
@@ -21,7 +22,8 @@ fn main() -> ExitCode {
     runtime.block_on(kubgp::cli::run(std::env::args_os().collect(), OFFLINE, &mut out, &mut err)).into()
 }
 
-const OFFLINE: Offline = Offline { check: check_config, import: import_file };
+const OFFLINE: Offline =
+    Offline { check: check_config, import: import_file, preview: |file, with_kernel| Box::pin(preview(file, with_kernel)) };
 
 /// Which address `router.id: auto` will find is known only where the daemon runs; any stands for it here.
 const SOME_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);

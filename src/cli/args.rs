@@ -1,5 +1,9 @@
 //! The grammar of `bgpctl`: options by clap, and OpenBGPD's positional words where users expect them.
 
+mod import;
+
+pub use import::{Import, ImportFormat, ImportPart};
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -176,6 +180,15 @@ pub enum Command {
         #[arg(long, conflicts_with = "file")]
         schema: bool,
     },
+    /// Say what the daemon would do here if it were started now: sessions and, with the kernel, routes; touches nothing, needs no daemon
+    Diff {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = "/etc/kubgp/kubgp.yaml")]
+        config: PathBuf,
+        /// Compare the routes of the kernel with those that would be there
+        #[arg(long)]
+        with_kernel: bool,
+    },
     /// Let traffic leave this node: mark our prefixes with GRACEFUL_SHUTDOWN, then withdraw them (drain.gracePeriod)
     Drain {
         /// Come back when they are withdrawn
@@ -247,44 +260,6 @@ pub enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = "What is not taken over stands in comments at the top; exit code 5 if it leaves something unusable")]
-pub struct Import {
-    #[arg(value_enum)]
-    pub format: ImportFormat,
-    /// The file, or `-` for the standard input
-    pub file: PathBuf,
-    /// What to print
-    #[arg(long, value_enum, default_value_t)]
-    pub what: ImportPart,
-    /// Namespace of the custom resources
-    #[arg(short, long, default_value = "metallb-system")]
-    pub namespace: String,
-}
-
-/// What is imported.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum ImportFormat {
-    /// MetalLB's configuration before 0.13: the document, its ConfigMap, or Helm values
-    Metallb,
-    /// cluster.yaml of Konvoy, with the addon metallb
-    Konvoy,
-    /// frr.conf, or the output of `vtysh -c 'show running-config'`
-    Frr,
-    /// bird.conf of BIRD 2, or of 1.6
-    Bird,
-}
-
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub enum ImportPart {
-    /// Custom resources, for `kubectl apply -f -`
-    Crs,
-    /// Configuration of kubgpd
-    Config,
-    #[default]
-    All,
 }
 
 #[derive(Debug, Subcommand)]

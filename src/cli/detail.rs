@@ -135,7 +135,7 @@ impl Text for History {
         for entry in &self.entries {
             writeln!(out, "{}  {} -> {}  {}", style.time(entry.at), entry.from, entry.to, one_line(&entry.reason))?;
             if let Some(error) = &entry.error {
-                writeln!(out, "    {}", one_line(&super::text::error_line(error)))?;
+                writeln!(out, "    {}", one_line(&error.line()))?;
             }
             if let Some(error) = &entry.tcp_error {
                 writeln!(out, "    {}", one_line(error))?;

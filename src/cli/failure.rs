@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::api::client;
+use crate::api::types::Problem;
 
 /// A command that ends with another code than 0.
 #[derive(Debug)]
@@ -78,6 +79,12 @@ impl fmt::Display for Failure {
 impl From<client::Error> for Failure {
     fn from(error: client::Error) -> Self {
         Self::Client(error)
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Client(client::Error::Problem(Box::new(problem)))
     }
 }
 

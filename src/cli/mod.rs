@@ -12,6 +12,7 @@ mod bundle;
 mod change;
 mod connect;
 mod detail;
+mod diff;
 mod failure;
 mod manual;
 mod neighbor;
@@ -83,7 +84,7 @@ pub(crate) struct Context<'a> {
 async fn dispatch(cli: Cli, is_plugin: bool, offline: Offline, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
     let style = style(&cli.global);
     let mut printer = Printer { out, output: cli.global.output(), style, gathered: None };
-    if let Some(outcome) = alone(&cli, offline, &mut printer) {
+    if let Some(outcome) = alone(&cli, offline, &mut printer).await {
         return outcome;
     }
     let client = match nodes::target(&cli, is_plugin)? {
@@ -99,7 +100,7 @@ async fn dispatch(cli: Cli, is_plugin: bool, offline: Offline, out: &mut (dyn Wr
 }
 
 /// What needs no daemon; `None` for the rest.
-fn alone(cli: &Cli, offline: Offline, printer: &mut Printer<'_>) -> Option<Result<(), Failure>> {
+async fn alone(cli: &Cli, offline: Offline, printer: &mut Printer<'_>) -> Option<Result<(), Failure>> {
     Some(match &cli.command {
         Command::CheckConfig { file: Some(file), .. } => match (offline.check)(file, printer.style.color) {
             Ok(report) => writeln!(printer.out, "{report}").map_err(Failure::Output),
@@ -107,6 +108,10 @@ fn alone(cli: &Cli, offline: Offline, printer: &mut Printer<'_>) -> Option<Resul
         },
         Command::CheckConfig { file: None, .. } => write!(printer.out, "{}", crate::config::SCHEMA).map_err(Failure::Output),
         Command::Show { what: Some(args::Show::Reasons) } => printer.list(&List::from(reason_codes::all())),
+        Command::Diff { config, with_kernel } => match (offline.preview)(config, *with_kernel).await {
+            Ok(preview) => printer.document(&preview.into()),
+            Err(problem) => Err(problem.into()),
+        },
         Command::Import(import) => offline::import(offline, import, printer),
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "bgpctl", &mut printer.out);
@@ -147,9 +152,12 @@ async fn ask(command: &Command, context: &mut Context<'_>) -> Result<(), Failure
         Command::Confirm => change::confirm(context).await,
         Command::Rollback => change::rollback(context).await,
         Command::Log { action } => change::log(context, action).await,
-        Command::CheckConfig { .. } | Command::Import(_) | Command::Completion { .. } | Command::Man { .. } | Command::Connect => {
-            unreachable!("these need no daemon")
-        }
+        Command::CheckConfig { .. }
+        | Command::Diff { .. }
+        | Command::Import(_)
+        | Command::Completion { .. }
+        | Command::Man { .. }
+        | Command::Connect => unreachable!("these need no daemon"),
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::Path;
 use super::args::{Import, ImportFormat, ImportPart};
 use super::failure::Failure;
 use super::output::Printer;
+use crate::api::backend::Answer;
+use crate::api::types::Preview;
 
 /// The work of other rooms.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +16,8 @@ pub struct Offline {
     /// set.
     pub check: fn(&Path, bool) -> Result<String, String>,
     pub import: ImportFile,
+    /// What a configuration file would do here, with kernel routes if the flag is set.
+    pub preview: for<'a> fn(&'a Path, bool) -> Answer<'a, Preview>,
 }
 
 /// Translates a file, given as name and text, for a namespace.

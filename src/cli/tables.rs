@@ -6,8 +6,8 @@ mod vip;
 use super::output::{Column, Row, Style, Tabular, Tone};
 use super::text::{or_dash, seconds, uptime_or_dash, why_down};
 use crate::api::types::{
-    ActionOutcome, Admin, BfdState, BmpStation, Event, EventKind, FamilyStatus, FibEntry, FibState, GrState, Hop, Interface, Neighbor,
-    NeighborType, Network, NextHop, Origin, PolicyInfo, ReasonCode, RibEntry, RouteChange, RouteChangeKind,
+    ActionOutcome, BmpStation, Event, EventKind, FamilyStatus, FibEntry, FibState, Health, Hop, Interface, Neighbor, NeighborType, Network,
+    NextHop, Origin, PolicyInfo, ReasonCode, RibEntry, RouteChange, RouteChangeKind,
 };
 
 const fn left(title: &'static str) -> Column {
@@ -127,21 +127,12 @@ fn neighbor_wide(neighbor: &Neighbor, family: &FamilyStatus) -> Vec<String> {
     cells
 }
 
-/// Red: down against intent. Yellow: a limit is near, routes are stale, we drain, BFD is down, or it is switched off.
+/// Red: down against intent. Yellow: degraded, or switched off.
 pub(super) fn tone(neighbor: &Neighbor) -> Tone {
-    let near = |family: &FamilyStatus| {
-        let limit = family.limit.as_ref();
-        limit.is_some_and(|limit| limit.hit || family.received.saturating_mul(10) >= limit.max.saturating_mul(9))
-    };
-    let restarting = |family: &FamilyStatus| family.stale > 0 || !matches!(family.gr, GrState::None | GrState::Ready);
-    let bfd_down = neighbor.bfd.as_ref().is_some_and(|bfd| bfd.state != BfdState::Up);
-    match (neighbor.is_established(), neighbor.admin) {
-        (false, Admin::Up) => Tone::Red,
-        (false, Admin::Down) => Tone::Yellow,
-        (true, _) if neighbor.drain || bfd_down || neighbor.families.iter().any(|family| near(family) || restarting(family)) => {
-            Tone::Yellow
-        }
-        (true, _) => Tone::Plain,
+    match neighbor.health() {
+        Health::Good => Tone::Plain,
+        Health::Degraded | Health::Off => Tone::Yellow,
+        Health::Bad => Tone::Red,
     }
 }
 
@@ -257,7 +248,7 @@ impl Tabular for FibEntry {
 }
 
 /// A hop in the words of `ip route`.
-fn hop(hop: &Hop) -> String {
+pub(super) fn hop(hop: &Hop) -> String {
     let mut parts = Vec::new();
     parts.extend(hop.via.map(|via| format!("via {via}")));
     parts.extend(hop.device.as_ref().map(|device| format!("dev {device}")));

@@ -1,6 +1,6 @@
 //! Small texts: durations, sizes, errors.
 
-use crate::api::types::{Admin, Direction, ErrorInfo, Neighbor};
+use crate::api::types::Neighbor;
 
 /// `00:01:12` below a day, `3d04h` from then on.
 pub fn uptime(seconds: f64) -> String {
@@ -44,29 +44,9 @@ fn dash() -> String {
     "-".to_owned()
 }
 
-/// Why a session ended, short enough for a table.
-pub fn error_line(error: &ErrorInfo) -> String {
-    let direction = match error.direction {
-        Some(Direction::Received) => "rcvd ",
-        Some(Direction::Sent) => "sent ",
-        None => "",
-    };
-    let message = error.message.as_ref().map(|message| format!(" \"{message}\"")).unwrap_or_default();
-    format!("{direction}{}{message}", error.text.replace("Administrative", "Admin"))
-}
-
 /// The newest reason why the neighbor is not up; `-` while it is.
 pub fn why_down(neighbor: &Neighbor) -> String {
-    if neighbor.is_established() {
-        return dash();
-    }
-    let error = neighbor.last_error.as_ref().map(|error| (error.at, error_line(error)));
-    let tcp = neighbor.last_tcp_error.as_ref().map(|error| (error.at, error.text.clone()));
-    match (error.into_iter().chain(tcp).max_by_key(|(at, _)| *at), neighbor.admin) {
-        (_, Admin::Down) => "admin down".to_owned(),
-        (Some((_, text)), Admin::Up) => text,
-        (None, Admin::Up) => dash(),
-    }
+    or_dash(neighbor.why_down())
 }
 
 #[cfg(test)]

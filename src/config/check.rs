@@ -12,7 +12,7 @@ mod vips;
 
 use super::complaint::{Complaint, Path, did_you_mean};
 use super::file::{self, File, Session};
-use super::plan::{ApiPlan, BfdProfile, DrainPlan, LogPlan, MetricsPlan, Plan, PolicyPlan, RouterPlan, SecretSource};
+use super::plan::{ApiPlan, BfdProfile, DrainPlan, GlassPlan, LogPlan, MetricsPlan, Plan, PolicyPlan, RouterPlan, SecretSource};
 use crate::wire::attr::Tags;
 use crate::wire::{Asn, ClusterId, RouterId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -306,7 +306,19 @@ impl<'a> Checker<'a> {
             );
         }
         let bird_sockets = bird_sockets.map(|(_, path)| path);
-        ApiPlan { socket: socket.map_or_else(|| PathBuf::from(SOCKET), |(_, path)| path), bird_sockets }
+        let looking_glass = self.looking_glass(fragments);
+        ApiPlan { socket: socket.map_or_else(|| PathBuf::from(SOCKET), |(_, path)| path), bird_sockets, looking_glass }
+    }
+
+    fn looking_glass(&mut self, fragments: &[Fragment]) -> GlassPlan {
+        let access = first(fragments, |f| f.api.as_ref()?.looking_glass.as_ref()?.access).map_or(file::GlassAccess::Local, |(_, a)| a);
+        let (origin, hosts) = first(fragments, |f| f.api.as_ref()?.looking_glass.as_ref()?.hosts.clone()).unwrap_or_default();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        for (i, host) in hosts.iter().enumerate().filter(|(_, host)| host.is_empty() || !host.chars().all(is_name)) {
+            let place = Place::new(&origin, "api").key("lookingGlass").key("hosts").index(i);
+            self.complain(&place, format!("`{host}` is no host name; write it without scheme and port, such as lg.example.net"));
+        }
+        GlassPlan { access, hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect() }
     }
 
     fn metrics(&mut self, fragments: &[Fragment]) -> MetricsPlan {

@@ -8,9 +8,9 @@ pub use policy::{
     CommunityEdit, Match, Members, NumberRange, PrefixEntry, PrefixMap, Prepend, RouteNextHop, Rule, Set, SourceText, TagEdit,
 };
 pub use values::{
-    AddPathSend, AdminState, Asn, CheckType, Compat, FamilyName, FibTable, GracefulRestartMode, Install, Ipip, KubernetesRole, LimitAction,
-    List, LogFormat, MedText, MetricsListen, NextHopMode, NextHopText, OnDrain, OnStop, OriginText, PeerLabel, Period, RoleName,
-    RouterIdText, RuleAction,
+    AddPathSend, AdminState, Asn, CheckType, Compat, FamilyName, FibTable, GlassAccess, GracefulRestartMode, Install, Ipip, KubernetesRole,
+    LimitAction, List, LogFormat, MedText, MetricsListen, NextHopMode, NextHopText, OnDrain, OnStop, OriginText, PeerLabel, Period,
+    RoleName, RouterIdText, RuleAction,
 };
 pub use vips::{VipAdvertisement, VipCheck, VipPool, VipService, Vips};
 
@@ -296,6 +296,18 @@ section! {
         socket: PathBuf,
         /// A directory: sockets `bird.ctl` and `bird6.ctl` there answer what readers of BIRD's state ask. Default: none.
         bird_sockets: PathBuf,
+        /// The web page about sessions and routes, at `metrics.listen`.
+        looking_glass: LookingGlass,
+    }
+}
+
+section! {
+    /// Who sees the web page, and under which name.
+    pub struct LookingGlass {
+        /// Who may open it: nobody (`off`), whoever is on this host (`local`), or everybody who reaches the port (`all`). Default: `local`.
+        access: GlassAccess,
+        /// Names under which it is opened, besides addresses and `localhost`: for one behind a proxy. Default: none.
+        hosts: Vec<String>,
     }
 }
 

@@ -51,6 +51,8 @@ pub fn load(path: &Path, inputs: &[Input], host: &dyn Host) -> Result<(Plan, Str
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Identities {
     pub router_id: Option<std::net::Ipv4Addr>,
+    /// Where we listen is said by the file, and not by objects.
+    pub says_listeners: bool,
     /// Names by address; the address where there is no name.
     pub neighbors: std::collections::BTreeMap<std::net::IpAddr, String>,
 }
@@ -64,7 +66,8 @@ impl Identities {
             _ => None,
         });
         let name = |n: file::Neighbor| n.address.map(|address| (address, n.name.unwrap_or_else(|| address.to_string())));
-        Self { router_id, neighbors: file.neighbors.into_iter().flatten().filter_map(name).collect() }
+        let says_listeners = file.listen.is_some();
+        Self { router_id, says_listeners, neighbors: file.neighbors.into_iter().flatten().filter_map(name).collect() }
     }
 }
 

@@ -325,6 +325,14 @@ pub struct ApiPlan {
     pub socket: PathBuf,
     /// Where `bird.ctl` and `bird6.ctl` are to be.
     pub bird_sockets: Option<PathBuf>,
+    pub looking_glass: GlassPlan,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GlassPlan {
+    pub access: file::GlassAccess,
+    /// In lower case.
+    pub hosts: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

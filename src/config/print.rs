@@ -39,7 +39,14 @@ impl Plan {
             fib: Some(self.fib_section()),
             bfd: self.bfd_section(),
             kubernetes: self.kubernetes.as_ref().map(kubernetes),
-            api: Some(file::Api { socket: Some(self.api.socket.clone()), bird_sockets: self.api.bird_sockets.clone() }),
+            api: Some(file::Api {
+                socket: Some(self.api.socket.clone()),
+                bird_sockets: self.api.bird_sockets.clone(),
+                looking_glass: Some(file::LookingGlass {
+                    access: Some(self.api.looking_glass.access),
+                    hosts: filled(self.api.looking_glass.hosts.iter().cloned().collect()),
+                }),
+            }),
             metrics: Some(file::Metrics {
                 listen: Some(self.metrics.listen.map_or(file::MetricsListen::Off, file::MetricsListen::At)),
                 compat: Some(self.metrics.compat),

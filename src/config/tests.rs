@@ -123,7 +123,7 @@ policies:
     - { action: reject }
   three: [{ set: { nextHop: unchanged } }]
 fib: { install: best, table: 100, protocol: 200, metric: 7, adopt: 12, onStop: keep, tunnels: { ipip: crossSubnet, device: tun7 } }
-api: { socket: /tmp/kubgp.sock }
+api: { socket: /tmp/kubgp.sock, lookingGlass: { access: all, hosts: [lg.example.net, glass] } }
 metrics: { listen: off, compat: none, peerLabel: ip-port }
 log: { level: "info,kubgp::session=debug", format: json }
 drain: { gracePeriod: 5s }

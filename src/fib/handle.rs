@@ -57,7 +57,7 @@ pub(crate) enum Command {
     NextHops(oneshot::Sender<Vec<NextHopView>>),
     Links(oneshot::Sender<Vec<Link>>),
     SweepStale(FamilySet, Arc<Rules>),
-    Inherited(oneshot::Sender<usize>),
+    Succeed(oneshot::Sender<usize>),
     Address { address: IpAddr, add: bool, reply: oneshot::Sender<Result<(), Error>> },
     SweepAddresses(oneshot::Sender<Result<(), Error>>),
     Stop { leave: Leave, reply: oneshot::Sender<usize> },
@@ -172,12 +172,13 @@ impl Handle {
         self.commands.send(Command::SweepStale(families, rules)).await.map_err(|_| Error::Closed)
     }
 
-    /// How many routes of the program that we take over from are there, and not taken over yet.
+    /// Takes over from the program that was here before: reads the kernel anew, and what that program has left by now is inherited. How
+    /// many routes those are. What it writes later is told as a fault.
     ///
     /// # Errors
     /// [`Error::Closed`].
-    pub async fn inherited(&self) -> Result<usize, Error> {
-        self.ask(Command::Inherited).await
+    pub async fn succeed(&self) -> Result<usize, Error> {
+        self.ask(Command::Succeed).await
     }
 
     /// Binds a host address (/32, /128) to the loopback interface, and puts it back when somebody removes it.

@@ -1,7 +1,8 @@
 //! Kernel routes: what the RIB wants installed against what the kernel holds, and the kernel's own view of next hops.
 //!
 //! Owns: the desired and the installed routes of our protocol number ([`plan`], pure), next-hop resolution over everybody
-//! else's routes ([`nexthop`], pure), the rules by which learned routes become kernel routes ([`rules`], pure), and the task that speaks netlink ([`spawn`]).
+//! else's routes ([`nexthop`], pure), the rules by which learned routes become kernel routes ([`rules`], pure), what would become of
+//! the routes that are there ([`preview`]), and the task that speaks netlink ([`spawn`]).
 //!
 //! Invariants: every request carries our protocol number, and a new route never replaces an existing one, so routes of others
 //! cannot be touched; what is unresolvable, martian or our own address is not installed and carries a [`Failure`]; work is
@@ -16,6 +17,7 @@ mod link;
 mod netlink;
 pub mod nexthop;
 pub mod plan;
+pub mod preview;
 pub mod rules;
 mod socket;
 mod sync;

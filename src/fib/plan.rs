@@ -66,6 +66,8 @@ pub struct Counters {
     pub deletes: OpCounts,
     /// Routes of ours that somebody else deleted, replaced, or that vanished silently.
     pub lost: u64,
+    /// Routes that the program that we take over from wrote since we are here: it was to be gone.
+    pub rivals: u64,
     /// Reads of the whole kernel state, by cause.
     pub resyncs: super::Resyncs,
     /// How long the last of them took.
@@ -207,6 +209,12 @@ impl Plan {
                 self.dirty.insert(*prefix);
             }
         }
+    }
+
+    /// The next reading counts as the first one: what it finds is adopted.
+    pub fn forget_kernel(&mut self) {
+        self.installed.clear();
+        (self.adopted, self.counters.stale) = (false, 0);
     }
 
     /// A foreign hand deleted our route, or replaced it by one of its own.

@@ -5,6 +5,7 @@ use super::{Action, Device, Hop, Hops, Route};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -45,19 +46,21 @@ pub enum Left {
     SwitchedOff,
     /// It has no next hop.
     NoNextHop,
+    /// Nothing leads to its next hops.
+    Unresolved,
 }
 
-impl Left {
-    /// The code as it stands in JSON.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Service => "service",
-            Self::WireGuard => "wireGuard",
-            Self::Vxlan => "vxlan",
-            Self::Felix => "felix",
-            Self::SwitchedOff => "switchedOff",
-            Self::NoNextHop => "noNextHop",
-        }
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Service => "an address of Services",
+            Self::WireGuard => "Felix routes what is behind WireGuard",
+            Self::Vxlan => "Felix routes VXLAN",
+            Self::Felix => "Felix programs routes of this pool",
+            Self::SwitchedOff => "nobody is told to program routes of this pool",
+            Self::NoNextHop => "no next hop",
+            Self::Unresolved => "no route to the next hop",
+        })
     }
 }
 
@@ -101,6 +104,8 @@ pub struct Rules {
     /// For what no class contains.
     pub otherwise: Way,
     pub metric: Metric,
+    /// A route to whose next hops nothing leads is there as unreachable, so that packets do not take a shorter prefix.
+    pub blocks_unresolved: bool,
     /// The tunnel device.
     pub tunnel: Arc<str>,
 }
@@ -114,6 +119,7 @@ impl Rules {
             classes: Vec::new(),
             otherwise: Way::Direct,
             metric: Metric::Is(metric),
+            blocks_unresolved: false,
             tunnel: TUNNEL.into(),
         }
     }
@@ -133,8 +139,11 @@ impl Rules {
         let way = self.way(&route.prefix)?;
         let usable = route.hops.iter().filter(|hop| !self.wireguard.contains(&hop.address));
         let hops: Hops = usable.filter_map(|hop| self.hop(hop, way)).collect();
-        // What leads nowhere must not fall through to a shorter prefix.
-        let action = if hops.is_empty() { Action::Unreachable } else { Action::Unicast(hops) };
+        let action = match (hops.is_empty(), self.blocks_unresolved) {
+            (false, _) => Action::Unicast(hops),
+            (true, true) => Action::Unreachable,
+            (true, false) => return Err(Left::Unresolved),
+        };
         let metric = match self.metric {
             Metric::Is(metric) => metric,
             Metric::Mirrors(sum) => sum.saturating_sub(route.local_pref.unwrap_or(DEFAULT_LOCAL_PREF)).max(1),

@@ -1,5 +1,6 @@
 //! The task: moves changes into the plan, requests to the kernel, answers back, and decides when the kernel is read anew.
 
+mod bound;
 mod end;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use tokio::task::JoinHandle;
 use tracing::{debug, info, warn};
 
 use super::cause::Cause;
-use super::handle::{Command, Error, Shared};
+use super::handle::{Command, Shared};
 use super::link::Link;
 use super::netlink::{self, Address, Message};
 use super::nexthop::{Leg, NextHops, address_changes, covers_any};
@@ -100,6 +101,8 @@ struct Task {
     outdated: bool,
     /// Addresses to be on the loopback; true where we put them there.
     bound: BTreeMap<IpAddr, bool>,
+    /// The program that we take over from has to be gone.
+    has_succeeded: bool,
     /// The request connection is gone: open everything anew.
     broken: bool,
     shared: Arc<Shared>,
@@ -121,6 +124,7 @@ impl Task {
             last: None,
             outdated: false,
             bound: BTreeMap::new(),
+            has_succeeded: false,
             broken: false,
             shared,
             events: Some(events),
@@ -299,6 +303,9 @@ impl Task {
         let route = found.route.normalized();
         let key = route.key();
         if table == self.params.table {
+            if present && self.params.adopt == Some(protocol) && self.has_succeeded {
+                self.notice_rival(key.prefix, protocol);
+            }
             match (protocol == self.params.protocol, present) {
                 (true, true) => return self.plan.handle_foreign_write(route, now()),
                 (true, false) => return self.plan.handle_lost(key, now()),
@@ -315,6 +322,23 @@ impl Task {
             } else {
                 self.outdated = true;
             }
+        }
+    }
+
+    /// Inherits what the program before us has left by now: at our start it may have lived. How many routes those are.
+    async fn succeed(&mut self, requester: &mut Requester) -> usize {
+        self.plan.forget_kernel();
+        (self.last, self.due, self.has_succeeded) = (None, Some((now(), Cause::Start)), true);
+        self.resync(requester).await;
+        self.plan.inherited_len()
+    }
+
+    /// Two daemons that write the same routes take them from each other.
+    fn notice_rival(&mut self, prefix: ipnet::IpNet, protocol: u8) {
+        let rivals = &mut self.plan.counters_mut().rivals;
+        *rivals += 1;
+        if *rivals == 1 {
+            warn!(%prefix, protocol, "another program writes kernel routes beside us: the daemon that we took over from has to be ended");
         }
     }
 
@@ -336,8 +360,8 @@ impl Task {
                 let _ = reply.send(self.table.host().links.values().cloned().collect());
             }
             Command::SweepStale(families, rules) => self.plan.sweep_stale(families, |prefix| rules.owns(prefix)),
-            Command::Inherited(reply) => {
-                let _ = reply.send(self.plan.inherited_len());
+            Command::Succeed(reply) => {
+                let _ = reply.send(self.succeed(requester).await);
             }
             Command::Address { address, add, reply } => {
                 let result = if add { self.bind(address, requester).await } else { self.unbind(address, requester).await };
@@ -368,57 +392,6 @@ impl Task {
         };
         let used: BTreeSet<&IpAddr> = self.plan.gateways().keys().chain(self.watched.keys()).collect();
         used.into_iter().map(view).collect()
-    }
-
-    async fn bind(&mut self, address: IpAddr, requester: &mut Requester) -> Result<(), Error> {
-        if self.last.is_none() {
-            self.resync(requester).await;
-        }
-        self.bound.entry(address).or_insert(false);
-        match self.change_address(address, true, requester).await {
-            Ok(()) => {
-                self.bound.insert(address, true);
-                Ok(())
-            }
-            Err(Error::Kernel(EEXIST)) => {
-                let ours = self.table.host().marked.contains(&address);
-                self.bound.entry(address).and_modify(|mine| *mine |= ours);
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn unbind(&mut self, address: IpAddr, requester: &mut Requester) -> Result<(), Error> {
-        let mine = self.bound.remove(&address).unwrap_or(false) || self.table.host().marked.contains(&address);
-        if !mine {
-            return Ok(());
-        }
-        match self.change_address(address, false, requester).await {
-            Err(Error::Kernel(EADDRNOTAVAIL)) => Ok(()),
-            other => other,
-        }
-    }
-
-    async fn sweep_addresses(&mut self, requester: &mut Requester) -> Result<(), Error> {
-        if self.last.is_none() {
-            self.resync(requester).await;
-        }
-        let left: Vec<IpAddr> = self.table.host().marked.iter().filter(|a| !self.bound.contains_key(a)).copied().collect();
-        for address in left {
-            self.unbind(address, requester).await?;
-        }
-        Ok(())
-    }
-
-    async fn change_address(&mut self, address: IpAddr, add: bool, requester: &mut Requester) -> Result<(), Error> {
-        let index = self.table.host().loopback().ok_or(Error::Kernel(ENODEV))?;
-        let request = netlink::change_address(address, index, self.params.protocol, add);
-        match self.send(vec![request], requester).await.first() {
-            Some(Outcome::Done) => Ok(()),
-            Some(Outcome::Refused(errno)) => Err(Error::Kernel(*errno)),
-            Some(Outcome::Unknown) | None => Err(Error::NoAnswer),
-        }
     }
 
     /// Reads the kernel and takes everything from there.
@@ -472,19 +445,6 @@ impl Task {
             self.ready = Some(adopted);
         }
         self.look_again(moved, links_changed);
-    }
-
-    /// Puts back addresses that somebody removed.
-    async fn restore_addresses(&mut self, requester: &mut Requester) {
-        let lost: Vec<IpAddr> = self.bound.keys().filter(|a| !self.table.host().is_own(**a)).copied().collect();
-        for address in lost {
-            match self.change_address(address, true, requester).await {
-                Ok(()) => {
-                    self.bound.insert(address, true);
-                }
-                Err(error) => warn!(%address, %error, "cannot restore address"),
-            }
-        }
     }
 
     /// Resolves every next hop in use anew and has the plan look at routes whose next hop changed.
@@ -581,9 +541,6 @@ fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-const EEXIST: i32 = 17;
-const ENODEV: i32 = 19;
-const EADDRNOTAVAIL: i32 = 99;
 const COMMANDS: usize = 64;
 const EVENTS: usize = 64;
 const CHANGES: usize = 64;

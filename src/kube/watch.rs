@@ -27,7 +27,8 @@ use super::store::{Change, SourceId, Store};
 /// Periods of the watches. The defaults suit a real API server; tests use shorter ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// At least so long between two signals of a change; the first after a quiet time comes at once.
+    /// At least so long between two signals of a change, and at least half as long again as what was done at the last one took, so
+    /// that the owner is busy for two thirds of the time at most. The first after a quiet time comes at once.
     pub debounce: Duration,
     /// How long the API server may take to begin an answer.
     pub patience: Duration,
@@ -48,7 +49,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            debounce: Duration::from_millis(100),
+            debounce: Duration::from_millis(10),
             patience: Duration::from_secs(30),
             idle: Duration::from_secs(150),
             lifetime: Duration::from_secs(290),
@@ -65,13 +66,14 @@ pub struct Watch {
     store: Store,
     changes: mpsc::Receiver<(SourceId, Change)>,
     tasks: JoinSet<()>,
-    rediscover: watch::Sender<u64>,
     status: watch::Sender<Status>,
     counters: Arc<Counters>,
     client: Client,
     options: Options,
     /// Something changed since the last signal.
     dirty: bool,
+    /// When the last signal was given, until its receiver is back.
+    signalled_at: Option<Instant>,
     quiet_until: Option<Instant>,
 }
 
@@ -79,7 +81,6 @@ impl Watch {
     /// Starts the watches; needs a tokio runtime. The API server may appear later.
     pub fn start(client: &Client, selections: &Selections, options: Options) -> Self {
         let (sender, changes) = mpsc::channel(QUEUE);
-        let (rediscover, rediscovered) = watch::channel(0);
         let discovery = Arc::new(Discovery::new(client.clone(), options.patience, selections.hidden_groups().clone()));
         let counters = Arc::new(Counters::new(selections.iter().map(|s| s.kind.kind.name)));
         let mut store = Store::new();
@@ -87,10 +88,21 @@ impl Watch {
         for selection in selections.iter() {
             let id = store.add_source(selection.kind);
             let source = Source::new(client.clone(), Arc::clone(&discovery), selection.clone(), options, Arc::clone(&counters));
-            tasks.spawn(source.run(source::Port { id, changes: sender.clone(), rediscover: rediscovered.clone() }));
+            tasks.spawn(source.run(source::Port { id, changes: sender.clone() }));
         }
         let status = watch::Sender::new(Status::of(&store));
-        Self { store, changes, tasks, rediscover, status, counters, client: client.clone(), options, dirty: false, quiet_until: None }
+        Self {
+            store,
+            changes,
+            tasks,
+            status,
+            counters,
+            client: client.clone(),
+            options,
+            dirty: false,
+            signalled_at: None,
+            quiet_until: None,
+        }
     }
 
     /// Begins anew with other selections: everything is listed again, nothing is known before.
@@ -103,10 +115,13 @@ impl Watch {
     /// # Panics
     /// When a watch task has panicked: its kind would silently grow old.
     pub async fn changed(&mut self) {
+        if let Some(at) = self.signalled_at.take() {
+            self.quiet_until = Some(at + self.options.debounce.max(at.elapsed() * 3 / 2));
+        }
         loop {
             let due = self.quiet_until.unwrap_or_else(Instant::now);
             if self.dirty && due <= Instant::now() {
-                (self.dirty, self.quiet_until) = (false, Some(Instant::now() + self.options.debounce));
+                (self.dirty, self.signalled_at) = (false, Some(Instant::now()));
                 return;
             }
             tokio::select! {
@@ -133,11 +148,6 @@ impl Watch {
 
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
-    }
-
-    /// Asks again which versions are served, and lists everything again: for when another API group takes over.
-    pub fn rediscover(&self) {
-        self.rediscover.send_modify(|round| *round += 1);
     }
 
     /// Takes in one change and what else is there already, up to the length of the queue.

@@ -1,4 +1,4 @@
-//! Errors of the API in one line.
+//! Texts for people, and names that follow from texts.
 
 use std::error::Error as _;
 
@@ -23,4 +23,9 @@ pub(super) fn of_error(error: &kube::Error) -> String {
 
 pub(super) fn of_status(status: &Status) -> String {
     format!("{} {}: {}", status.code, status.reason, status.message)
+}
+
+/// FNV-1a: the same text has the same number in every build and on every node.
+pub(super) fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3))
 }

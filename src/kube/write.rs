@@ -5,12 +5,13 @@
 
 mod assign;
 mod bgp_status;
+mod configuration_state;
 mod events;
 mod lease;
 mod retries;
 
 pub use self::bgp_status::{NODE_LABEL, OURS};
-pub use self::events::{About, Events, News};
+pub use self::events::{About, Events, News, Rate};
 pub use self::lease::{Election, Terms};
 pub use self::retries::Retries;
 

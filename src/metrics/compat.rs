@@ -73,6 +73,7 @@ const IN_USE: [Metric; 3] = [
     gauge("metallb_allocator_ipv4_addresses_in_use_total", "Number of IPv4 addresses in use, per pool"),
     gauge("metallb_allocator_ipv6_addresses_in_use_total", "Number of IPv6 addresses in use, per pool"),
 ];
+const SERVICES: Metric = gauge("metallb_allocator_services_allocated_total", "Number of services allocated, per pool");
 const UPDATES: Metric = counter("metallb_k8s_client_updates_total", "Number of k8s object updates that have been processed.");
 const UPDATE_ERRORS: Metric =
     counter("metallb_k8s_client_update_errors_total", "Number of k8s object updates that failed for some reason.");
@@ -158,6 +159,7 @@ impl Families {
 
     fn compat_pool(&mut self, pool: &IpamPool) {
         let labels = [("pool", pool.name.as_str())];
+        self.add(&SERVICES, &labels, pool.services as f64);
         for (metrics, [v4, v6]) in [(&TOTAL, pool.total.map(|n| n as f64)), (&IN_USE, pool.used.map(|n| n as f64))] {
             for (metric, value) in metrics.iter().zip([v4 + v6, v4, v6]) {
                 self.add(metric, &labels, value);

@@ -112,7 +112,7 @@ impl Families {
 
     fn ipam(&mut self, ipam: &Ipam) {
         self.add(&name::LEADER, &[], flag(ipam.leads));
-        for IpamPool { name: pool, total, used } in &ipam.pools {
+        for IpamPool { name: pool, total, used, .. } in &ipam.pools {
             for (at, family) in ["ipv4", "ipv6"].into_iter().enumerate().filter(|(at, _)| total[*at] > 0) {
                 let (total, used) = (total[at] as f64, used[at] as f64);
                 for (state, value) in [("total", total), ("used", used), ("free", total - used)] {
@@ -235,6 +235,7 @@ impl Families {
         for (cause, count) in &fib.resyncs {
             self.add(&name::FIB_RESYNCS, &[("cause", cause)], *count as f64);
         }
+        self.add(&name::FIB_RIVALS, &[], fib.rivals as f64);
         if let Some(data) = &fib.sync_seconds {
             self.histogram(&name::FIB_SYNC, data);
         }

@@ -69,6 +69,7 @@ metrics! {
     FIB_PENDING = gauge("kubgp_fib_pending", "Routes that wait for the kernel, failed ones included.");
     FIB_OPERATIONS = counter("kubgp_fib_operations_total", "Route operations of the kernel.");
     FIB_RESYNCS = counter("kubgp_fib_resyncs_total", "Complete comparisons with the kernel table by cause.");
+    FIB_RIVALS = counter("kubgp_fib_rival_writes_total", "Routes that the daemon that we took over from wrote beside us: more than 0 says that it was not ended.");
     FIB_SYNC = histogram("kubgp_fib_sync_seconds", "Time of one batch of kernel operations.");
     DRAIN_STATE = gauge("kubgp_drain_state", "0 serving, 1 our prefixes carry GRACEFUL_SHUTDOWN, 2 they are withdrawn.");
     K8S_CONNECTED = gauge("kubgp_k8s_connected", "1 while every watch is in contact with the API server.");

@@ -73,6 +73,8 @@ pub struct IpamPool {
     pub name: String,
     pub total: [u128; 2],
     pub used: [u64; 2],
+    /// That have addresses of it.
+    pub services: u64,
 }
 
 /// Services of a node that announces their addresses.
@@ -376,6 +378,8 @@ pub struct Fib {
     pub operations: Vec<FibOperation>,
     /// Resynchronisations by cause, for example `start`, `overrun`, `link`.
     pub resyncs: Vec<(&'static str, u64)>,
+    /// Routes that the daemon that we took over from wrote since.
+    pub rivals: u64,
     pub sync_seconds: Option<HistogramData>,
 }
 

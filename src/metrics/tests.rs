@@ -48,6 +48,7 @@ fn snapshot() -> Snapshot {
             families: vec![FibFamily { family: "ipv4-unicast", routes: 9, pending: 1 }],
             operations: vec![FibOperation { op: "add", ok: false, count: 2 }],
             resyncs: vec![("overrun", 1)],
+            rivals: 2,
             sync_seconds: None,
         }),
         process: Process { cpu_seconds: Some(1.5), ..Process::default() },
@@ -60,7 +61,7 @@ fn followed() -> Snapshot {
     let announced = vec![("shop/web".into(), "203.0.113.5".into())];
     let ipam = Ipam {
         leads: true,
-        pools: vec![IpamPool { name: "public".into(), total: [256, 0], used: [3, 0] }],
+        pools: vec![IpamPool { name: "public".into(), total: [256, 0], used: [3, 0], services: 4 }],
         failures: vec![("public".into(), "poolExhausted", 4)],
         write_failures: 5,
     };

@@ -5,6 +5,7 @@
 //! Who loses the Lease drops all of that at once, writes under way included.
 
 mod leading;
+mod statuses;
 
 use super::state::{Allocating, State};
 use crate::config::plan::KubernetesPlan;

@@ -12,10 +12,12 @@
 mod allocator;
 #[cfg(feature = "kube")]
 mod environment;
+mod foresight;
 #[cfg(feature = "kube")]
 mod merge;
 #[cfg(feature = "kube")]
 mod news;
+pub mod preview;
 #[cfg(feature = "kube")]
 mod reports;
 mod state;
@@ -31,7 +33,9 @@ mod vip;
 pub use crate::kube::calico::{Report, SessionKind, Severity, status as calico_status};
 /// The language of [`Vips`].
 pub use crate::kube::metallb;
+pub use crate::kube::metallb::allocator::Refusal;
 pub use crate::kube::objects::Key;
+pub use foresight::{Foresight, Foresights};
 pub use state::{Allocated, Allocating, Figures, PoolUse, State, View, Vips};
 
 use crate::speaker::Handle;
@@ -39,8 +43,8 @@ use crate::speaker::Handle;
 /// Follows the cluster as the running configuration says, as long as the speaker runs. Needs a tokio runtime.
 #[cfg(feature = "kube")]
 pub fn start(speaker: Handle) -> View {
-    let (state, view) = View::new();
-    tokio::spawn(task::run(speaker, state));
+    let (state, questions, view) = View::new();
+    tokio::spawn(task::run(speaker, state, questions));
     view
 }
 
@@ -56,5 +60,5 @@ async fn until(at: Option<tokio::time::Instant>) {
 /// Without Kubernetes in the program there is no cluster to follow.
 #[cfg(not(feature = "kube"))]
 pub fn start(_: Handle) -> View {
-    View::new().1
+    View::new().2
 }

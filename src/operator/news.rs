@@ -7,7 +7,7 @@ use crate::kube::metallb::event::{Event, EventType};
 use crate::kube::metallb::objects::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
 use crate::kube::objects::{ConfigMap, Key, Object};
 use crate::kube::store::Store;
-use crate::kube::write::{About, Events, News};
+use crate::kube::write::{About, Events, News, Rate};
 use crate::speaker::Handle;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -22,7 +22,7 @@ pub struct Voice {
 
 impl Voice {
     pub fn start(connection: &Connection, (namespace, node): (&str, &str), speaker: Handle) -> Result<Self, Error> {
-        let events = Arc::new(Events::start(connection.client()?, "kubgp-speaker", node));
+        let events = Arc::new(Events::start(connection.client()?, "kubgp-speaker", node, RATE));
         let (wanted, receiver) = watch::channel(None);
         let mut teller = JoinSet::new();
         let place = (connection.clone(), namespace.to_owned(), node.to_owned());
@@ -48,7 +48,13 @@ pub fn about<T: Object>(object: &T) -> About {
 /// `action`: what was being done. A cause stands in its place: Events that differ in it are not taken for repetitions.
 pub fn of_event(event: &Event, action: &'static str) -> News {
     let action = if event.cause.is_empty() { action } else { event.cause };
-    News { warning: event.kind == EventType::Warning, reason: event.reason, action, note: event.message.clone() }
+    News {
+        warning: event.kind == EventType::Warning,
+        reason: event.reason,
+        action,
+        note: event.message.clone(),
+        is_common: event.is_common,
+    }
 }
 
 /// The object of a report, where it is one of MetalLB's.
@@ -79,5 +85,8 @@ pub fn of_report(report: &Report) -> News {
         Severity::Warning => "ConfigurationWarning",
     };
     let note = format!("{}: {}", report.field, report.message);
-    News { warning: true, reason, action: "Configure", note }
+    News { warning: true, reason, action: "Configure", note, is_common: true }
 }
+
+/// There are many nodes.
+const RATE: Rate = Rate { burst: 50, per_second: 1 };

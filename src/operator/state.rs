@@ -1,15 +1,17 @@
 //! What is told about the cluster.
 
+use super::foresight::Foresights;
 use crate::kube::calico::{Report, Severity};
 use crate::kube::metallb::allocator::{Allocator, Refusal};
 use crate::kube::metallb::announce::Announcer;
-use crate::kube::metallb::model::Config;
+use crate::kube::metallb::model::{Config, Pool};
 use crate::kube::metallb::ranges::Family;
 use crate::kube::objects::Key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// The state of things, replaced as a whole.
 #[derive(Clone, Debug, Default)]
@@ -37,8 +39,12 @@ pub struct State {
 pub struct Allocating {
     /// This process gives the addresses; otherwise another one does, or none, and the rest is empty.
     pub is_leader: bool,
-    /// What was decided is in the statuses.
-    pub is_settled: bool,
+    /// Why it does not do its work at present, although it leads.
+    pub hindrance: Option<String>,
+    /// Statuses that wait to be written.
+    pub waiting: usize,
+    /// What the pools say.
+    pub config: Arc<Config>,
     /// In the order in which they are tried.
     pub pools: Vec<PoolUse>,
     /// Every Service of ours, in order.
@@ -52,14 +58,19 @@ pub struct Allocating {
     pub(super) counters: Option<Arc<crate::kube::watch::Counters>>,
 }
 
-/// A pool and how much of it is in use; IPv4 and IPv6.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// A pool and how much of it is in use.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PoolUse {
-    pub name: String,
-    /// Addresses that it can give.
-    pub total: [u128; 2],
-    /// A shared address counts once.
+    pub pool: Arc<Pool>,
+    /// IPv4 and IPv6; a shared address counts once.
     pub used: [u64; 2],
+}
+
+impl PoolUse {
+    /// Addresses that it can give, IPv4 and IPv6.
+    pub fn total(&self) -> [u128; 2] {
+        Family::BOTH.map(|family| self.pool.size(family))
+    }
 }
 
 /// What a Service has.
@@ -75,13 +86,15 @@ pub struct Allocated {
 }
 
 impl Allocating {
+    /// What a Service of ours has.
+    pub fn of_service(&self, key: &Key) -> Option<&Allocated> {
+        let at = self.services.binary_search_by(|allocated| allocated.service.cmp(key)).ok()?;
+        self.services.get(at)
+    }
+
     /// Pools and Services as the allocator has them.
     pub(super) fn of(allocator: &Allocator) -> Self {
-        let pools = allocator.usage().into_iter().map(|(pool, used)| PoolUse {
-            name: pool.name.clone(),
-            total: Family::BOTH.map(|family| pool.size(family)),
-            used,
-        });
+        let pools = allocator.usage().into_iter().map(|(pool, used)| PoolUse { pool, used });
         let services = allocator.allocations().map(|a| Allocated {
             service: a.service.clone(),
             addresses: a.addresses.to_vec(),
@@ -148,9 +161,11 @@ impl State {
     /// Changes of objects that were taken in since the start.
     pub fn changes(&self) -> u64 {
         #[cfg(feature = "kube")]
-        if let Some(counters) = &self.counters {
-            return counters.changes();
+        {
+            let of_allocator = self.allocator.as_ref().and_then(|allocator| allocator.counters.as_ref());
+            self.counters.iter().chain(of_allocator).map(|counters| counters.changes()).sum()
         }
+        #[cfg(not(feature = "kube"))]
         0
     }
 
@@ -167,21 +182,43 @@ impl State {
 
 /// The way to the latest [`State`]; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct View(watch::Receiver<Arc<State>>);
+pub struct View {
+    state: watch::Receiver<Arc<State>>,
+    questions: mpsc::Sender<Question>,
+}
+
+/// Where the answer goes.
+pub(super) type Question = oneshot::Sender<Foresights>;
 
 impl View {
-    pub(super) fn new() -> (watch::Sender<Arc<State>>, Self) {
-        let (sender, receiver) = watch::channel(Arc::default());
-        (sender, Self(receiver))
+    pub(super) fn new() -> (watch::Sender<Arc<State>>, mpsc::Receiver<Question>, Self) {
+        let (sender, state) = watch::channel(Arc::default());
+        let (questions, asked) = mpsc::channel(QUESTIONS);
+        (sender, asked, Self { state, questions })
     }
 
     pub fn state(&self) -> Arc<State> {
-        Arc::clone(&self.0.borrow())
+        Arc::clone(&self.state.borrow())
+    }
+
+    /// What an allocator would decide about the Services without address, as far as the objects that this node knows tell. Empty
+    /// where nothing is known.
+    pub async fn foresights(&self) -> Foresights {
+        let (question, answer) = oneshot::channel();
+        if self.questions.try_send(question).is_err() {
+            return Foresights::default();
+        }
+        // Whoever waits for the API server answers nothing.
+        tokio::time::timeout(ANSWER, answer).await.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     /// Returns when nothing will follow the cluster any more: the speaker has stopped, and the API server was told.
     pub async fn ended(&self) {
-        let mut state = self.0.clone();
+        let mut state = self.state.clone();
         while state.changed().await.is_ok() {}
     }
 }
+
+/// So many may ask at a time; others get no answer.
+const QUESTIONS: usize = 8;
+const ANSWER: Duration = Duration::from_secs(2);

@@ -8,7 +8,9 @@ use crate::kube::client::{Connection, Error};
 use crate::kube::metallb::announce::Announcer;
 use crate::kube::metallb::model::Config;
 use crate::kube::metallb::reason::Reason;
-use crate::kube::metallb::status::{ServiceBGPStatus, ServiceBgpStatus, WantedRoutes, status_of, wanted_routes};
+use crate::kube::metallb::status::{
+    Component, ConfigurationState, ConfigurationStateObject, ServiceBGPStatus, ServiceBgpStatus, WantedRoutes, status_of, wanted_routes,
+};
 use crate::kube::objects::{Key, Metadata, Node, Object, Service};
 use crate::kube::selection::{Selection, Selections};
 use crate::kube::store::{Presence, Store};
@@ -34,6 +36,8 @@ pub struct Wanted {
     services: BTreeMap<Key, WantedService>,
     /// The peers of this node by the names of their objects.
     peers: BTreeMap<String, IpAddr>,
+    /// How the objects are.
+    state: ConfigurationState,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +60,7 @@ impl Wanted {
             node: identity,
             services: open.filter_map(|(key, _, _)| service(key)).collect(),
             peers: announcer.peers().iter().filter_map(address).collect(),
+            state: ConfigurationState::new(config, Component::Speaker),
         }
     }
 
@@ -115,6 +120,7 @@ impl Teller {
         let mut selections = Selections::default();
         let labels = format!("{NODE_LABEL}={node},{}={}", OURS.0, OURS.1);
         selections.add(Selection::of::<ServiceBGPStatus>().in_namespace(namespace).with_labels(&labels));
+        selections.add(Selection::of::<ConfigurationStateObject>().in_namespace(namespace).named(&format!("speaker-{node}")));
         Ok(Self {
             namespace: namespace.to_owned(),
             speaker,
@@ -144,6 +150,7 @@ impl Teller {
                     self.tell(wanted, found);
                     self.write(wanted, found);
                 }
+                self.write_state(wanted);
             }
             let (next_retry, next_look) = (self.retries.next(), look_at);
             tokio::select! {
@@ -174,7 +181,7 @@ impl Teller {
             let Some(service) = wanted.services.get(key) else { continue };
             let prefixes = list(service.routes.iter().map(|(prefix, _)| prefix.to_string()));
             let note = format!("{prefixes} sent from node \"{node}\" to {}", list(status.peers.iter().cloned()));
-            self.publish(key, &service.uid, News { warning: false, reason: "Announced", action: ACTION, note });
+            self.publish(key, &service.uid, News { warning: false, reason: "Announced", action: ACTION, note, is_common: false });
         }
         for (key, _) in self.told.iter().filter(|(key, _)| !found.contains_key(*key)) {
             // Where the Service is not meant to be announced any more, whoever decided that has told why.
@@ -182,7 +189,7 @@ impl Teller {
             let peers = list(service.routes.iter().flat_map(|(_, names)| names).cloned());
             let (reason, remedy) = (Reason::NoSession, Reason::NoSession.remedy());
             let note = format!("not announced from node \"{node}\": {reason}: no peer has it any more of {peers}; {remedy}");
-            self.publish(key, &service.uid, News { warning: true, reason: "NotAnnounced", action: reason.code(), note });
+            self.publish(key, &service.uid, News { warning: true, reason: "NotAnnounced", action: reason.code(), note, is_common: false });
         }
         self.told = found.iter().map(|(key, status)| (key.clone(), status.peers.clone())).collect();
     }
@@ -232,10 +239,31 @@ impl Teller {
         }
     }
 
+    /// Makes the ConfigurationState say how the objects are.
+    fn write_state(&mut self, wanted: &Wanted) {
+        let store = self.watch.store();
+        let presence = store.presence::<ConfigurationStateObject>();
+        let (Presence::Synced, Some(api)) = (presence, store.served::<ConfigurationStateObject>()) else { return };
+        let target = Target::configuration_state(api, &self.namespace, Some(&wanted.node.name));
+        if store.get::<ConfigurationStateObject>(&target.key).is_some_and(|known| known.status == wanted.state) {
+            self.retries.forget(&target.key);
+            return;
+        }
+        if self.writes.len() >= AT_ONCE || self.retries.is_waiting(&target.key) || !self.busy.insert(target.key.clone()) {
+            return;
+        }
+        let (writer, state, node) = (self.writer.clone(), wanted.state.clone(), wanted.node.name.clone());
+        self.writes.spawn(async move {
+            let result = writer.put_configuration_state(&target, (Component::Speaker, Some(&node)), &state).await;
+            (target.key, result)
+        });
+    }
+
     /// The next comparison may write these objects again.
     fn retry(&mut self) {
         while let Some(key) = self.retries.due() {
-            if self.watch.store().get::<ServiceBGPStatus>(&key).is_none() {
+            let store = self.watch.store();
+            if store.get::<ServiceBGPStatus>(&key).is_none() && store.get::<ConfigurationStateObject>(&key).is_none() {
                 self.retries.forget(&key);
             }
         }
@@ -247,7 +275,7 @@ impl Teller {
         let after = self.retries.add(key.clone());
         match result {
             Ok(()) => {}
-            Err(e) => debug!(object = %key, reason = %e, ?after, "a ServiceBGPStatus was not written"),
+            Err(e) => debug!(object = %key, reason = %e, ?after, "a status object was not written"),
         }
     }
 }

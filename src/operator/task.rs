@@ -2,7 +2,7 @@
 
 use super::allocator;
 use super::news::{self, Voice};
-use super::state::State;
+use super::state::{Question, State};
 use super::translate::{Named, Translated, Translator};
 use crate::config::file::Asn;
 use crate::config::plan::{KubernetesPlan, Plan, RemoteAs};
@@ -13,16 +13,18 @@ use crate::kube::store::Store;
 use crate::kube::watch::{Options, Status, Watch};
 use crate::speaker::{Handle, HandleError, Inputs, Running};
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 /// Runs as long as the speaker does. Other settings of the section `kubernetes` start it anew.
-pub async fn run(speaker: Handle, state: watch::Sender<Arc<State>>) {
+pub async fn run(speaker: Handle, state: watch::Sender<Arc<State>>, questions: mpsc::Receiver<Question>) {
     let mut running = speaker.watch_running();
-    let mut operator = Operator { speaker, state, told: None, refusal: None, voice: None };
+    let mut operator = Operator { speaker, state, questions, told: None, refusal: None, occupied: None, voice: None };
     loop {
         let plan = running.borrow_and_update().plan.kubernetes.clone();
         let mut helpers = Helpers::default();
@@ -76,10 +78,14 @@ async fn other(running: &mut watch::Receiver<Arc<Running>>, plan: Option<&Kubern
 struct Operator {
     speaker: Handle,
     state: watch::Sender<Arc<State>>,
+    /// What would become of Services, asked by people.
+    questions: mpsc::Receiver<Question>,
     /// What the speaker was told last. It tries this again by itself when the file is reloaded.
     told: Option<Inputs>,
     /// Why that is not in force.
     refusal: Option<String>,
+    /// Where another daemon listens, so that nothing is put in force yet.
+    occupied: Option<SocketAddr>,
     /// Tells on objects what this node does; the role `vip` has one.
     voice: Option<Voice>,
 }
@@ -116,17 +122,17 @@ impl Operator {
         let mut is_migrating = false;
         loop {
             let now = status.borrow_and_update().clone();
-            if now.synced && translator.widens(watch.store()) {
+            // After a migration the objects may be in another API group: what is known of them may be from the old one.
+            let was_migrating = std::mem::replace(&mut is_migrating, now.synced && translator.is_migrating(watch.store()));
+            let has_migrated = now.synced && was_migrating && !is_migrating;
+            if has_migrated || now.synced && translator.widens(watch.store()) {
                 watch.replace(&translator.selections());
                 status = self.count(&watch);
                 continue;
             }
             let hold = if now.synced { self.take(&mut translator, watch.store()).await.err() } else { None };
-            // The datastore may have moved to another API group meanwhile.
-            if std::mem::replace(&mut is_migrating, hold == Some(Hold::DatastoreNotReady)) && hold.is_none() {
-                watch.rediscover();
-            }
             let reason = now.reason.or_else(|| hold.map(|hold| say(hold, plan))).or_else(|| self.refusal.clone());
+            let reason = reason.or_else(|| self.occupied.map(beside));
             let is_nobody = has_sessions(plan) && !self.speaker.running().plan.router.is_known();
             let reason = reason.or_else(|| is_nobody.then(|| NO_ROUTER.to_owned()));
             self.tell(|state| (state.is_connected, state.reason) = (now.connected, reason));
@@ -134,10 +140,13 @@ impl Operator {
                 () = watch.changed() => {}
                 // The watch lives as long as this loop, so there is a next one.
                 _ = status.changed() => {}
+                // Nobody listens who did not want to wait.
+                Some(question) = self.questions.recv() => drop(question.send(translator.foresights(watch.store()))),
                 changed = running.changed() => match changed {
                     Ok(()) => self.notice(&running.borrow_and_update()),
                     Err(_) => return,
                 },
+                () = tokio::time::sleep(SECOND_LOOK), if self.occupied.is_some() => {}
             }
         }
     }
@@ -181,7 +190,10 @@ impl Operator {
             let (news, wanted) = translator.said();
             voice.tell(news, wanted);
         }
-        if self.told.as_ref() != Some(&inputs) {
+        if self.told.is_none() {
+            self.look_for_another(&translator.listeners(&inputs));
+        }
+        if self.occupied.is_none() && self.told.as_ref() != Some(&inputs) {
             self.put_in_force(inputs).await;
         }
         // After that: to show it is less urgent than to do it.
@@ -189,6 +201,17 @@ impl Operator {
             self.tell(|state| state.vips = Some(vips));
         }
         Ok(())
+    }
+
+    /// Before anything of Calico's is put in force: while BIRD has the port it has the sessions, too, and the kernel routes. A second
+    /// connection would look like its restart to every neighbor.
+    fn look_for_another(&mut self, listeners: &[SocketAddr]) {
+        let is_taken = |at: &&SocketAddr| TcpListener::bind(at).is_err_and(|e| e.kind() == ErrorKind::AddrInUse);
+        let occupied = listeners.iter().find(is_taken).copied();
+        if let Some(at) = occupied.filter(|_| self.occupied.is_none()) {
+            warn!("{}", beside(at));
+        }
+        self.occupied = occupied;
     }
 
     async fn put_in_force(&mut self, inputs: Inputs) {
@@ -239,9 +262,7 @@ impl Operator {
         reports.dedup();
         let before: BTreeSet<Report> = self.state.borrow().reports.iter().cloned().collect();
         for report in reports.iter().filter(|report| !before.contains(report)) {
-            // Pools are the business of the allocator: one Event is enough.
-            let about = news::about_report(store, report).filter(|about| about.kind != "IPAddressPool");
-            if let (Some(voice), Some(about)) = (&self.voice, about) {
+            if let (Some(voice), Some(about)) = (&self.voice, news::about_report(store, report)) {
                 voice.events.publish(about, news::of_report(report));
             }
             let Report { severity, object, field, message } = report;
@@ -266,7 +287,7 @@ async fn connect(plan: &KubernetesPlan) -> Result<(Connection, Translator, Watch
 }
 
 /// Where Secrets and namespaced objects are.
-fn namespace<'a>(plan: &'a KubernetesPlan, connection: &'a Connection) -> &'a str {
+pub(super) fn namespace<'a>(plan: &'a KubernetesPlan, connection: &'a Connection) -> &'a str {
     plan.namespace.as_deref().unwrap_or_else(|| connection.namespace())
 }
 
@@ -275,7 +296,7 @@ fn has_sessions(plan: &KubernetesPlan) -> bool {
     plan.roles.iter().any(|role| *role != Role::Allocator)
 }
 
-fn say(hold: Hold, plan: &KubernetesPlan) -> String {
+pub(super) fn say(hold: Hold, plan: &KubernetesPlan) -> String {
     match hold {
         Hold::DatastoreNotReady => "ClusterInformation says that Calico's datastore is not ready".to_owned(),
         Hold::NodeUnknown => format!("there is no Node {}; is kubernetes.nodeName right?", plan.node_name),
@@ -288,7 +309,16 @@ fn malformed(store: &Store) -> Vec<Report> {
     store.malformed().into_iter().map(report).collect()
 }
 
+fn beside(at: SocketAddr) -> String {
+    format!(
+        "another program listens on {at}, most likely BIRD: nothing is done beside it. kubgp takes over once it is gone; end it with its pod \
+         (calico_backend: vxlan, or bgp: Disabled of the operator), or give kubgp another port"
+    )
+}
+
 const NO_ROUTER: &str = "neither the file nor an object says which AS number is ours, so there are no sessions";
+/// How soon a port that is taken is tried again: BIRD's neighbors wait for two minutes.
+const SECOND_LOOK: Duration = Duration::from_millis(500);
 /// How often files are read again that lead to no API server.
 const RETRY: Duration = Duration::from_secs(5);
 /// How long the parting from the API server may take.

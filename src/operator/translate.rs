@@ -1,6 +1,7 @@
 //! From the store to the speaker's inputs, role by role.
 
 use super::environment::Environment;
+use super::foresight::Foresights;
 use super::merge::{Merged, Merger, object_of};
 use super::state::Vips;
 use super::status::Wanted;
@@ -14,8 +15,10 @@ use crate::kube::objects::{Key, Node};
 use crate::kube::selection::{Role, Scope, Selection, Selections};
 use crate::kube::store::Store;
 use crate::kube::write::{About, News};
-use crate::speaker::Inputs;
-use std::net::IpAddr;
+use crate::speaker::{Expected, Inputs};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// What follows from the objects.
@@ -73,6 +76,15 @@ impl Translator {
         }
     }
 
+    /// Where Calico's objects want us to listen, in place of BIRD.
+    pub fn listeners(&self, inputs: &Inputs) -> Vec<SocketAddr> {
+        if !self.is_calico() || self.said.says_listeners {
+            return Vec::new();
+        }
+        let entries = inputs.fragments.iter().flat_map(|fragment| fragment.file.listen.iter().flatten());
+        entries.filter_map(|listen| Some(SocketAddr::new(listen.address?, listen.port?))).collect()
+    }
+
     /// What has to be watched.
     pub fn selections(&self) -> Selections {
         let scope = Scope {
@@ -94,11 +106,29 @@ impl Translator {
         selections
     }
 
+    /// Whether Calico's objects are on their way to another API group.
+    pub fn is_migrating(&self, store: &Store) -> bool {
+        self.is_calico() && calico::is_migrating(store)
+    }
+
     /// Whether, after everything was listed, something else has to be watched than [`Self::selections`] said before.
     pub fn widens(&mut self, store: &Store) -> bool {
         let next = self.calico_roles().node.then(|| self.affinities.next(store)).flatten();
         self.affinities = next.unwrap_or(self.affinities);
         next.is_some()
+    }
+
+    /// Has the blocks of all nodes listed, for [`Self::expected`].
+    pub fn look_at_all_blocks(&mut self) {
+        self.affinities = Affinities::All;
+    }
+
+    /// What other nodes will announce, as far as it was listed.
+    ///
+    /// # Errors
+    /// There is nothing to act on.
+    pub fn expected(&self, store: &Store) -> Result<BTreeMap<IpNet, Expected>, Hold> {
+        if self.calico_roles().node { calico::expected(&Objects::of(store), &self.local()) } else { Ok(BTreeMap::new()) }
     }
 
     /// What follows from the objects as they are.
@@ -160,15 +190,23 @@ impl Translator {
         self.vip.as_mut().map(Vip::said).unwrap_or_default()
     }
 
+    /// What an allocator would decide about Services without address.
+    pub fn foresights(&self, store: &Store) -> Foresights {
+        self.vip.as_ref().map(|vip| vip.foresights(store)).unwrap_or_default()
+    }
+
     fn calico(&self, store: &Store) -> Result<calico::Output, Hold> {
-        let local = Local {
+        calico::translate(&Objects::of(store), &self.local())
+    }
+
+    fn local(&self) -> Local {
+        Local {
             node: self.plan.node_name.clone(),
             roles: self.calico_roles(),
             secret_namespace: self.calico_namespace().to_owned(),
             router_id: self.environment.router_id,
             ..Local::default()
-        };
-        calico::translate(&Objects::of(store), &local)
+        }
     }
 
     /// Where the Secrets are that Calico's objects name.

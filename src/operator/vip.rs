@@ -1,5 +1,6 @@
 //! The role `vip`: addresses of Services go to the peers that MetalLB's objects name.
 
+use super::foresight::{Foresights, foresee};
 use super::news;
 use super::reports::of_complaint;
 use super::state::Vips;
@@ -22,6 +23,7 @@ use tracing::info;
 
 /// The translation of one node. It remembers the last good version of each object, and what it has seen.
 pub struct Vip {
+    class: Option<String>,
     config: Arc<Config>,
     announcer: Announcer,
     lowering: Lowering,
@@ -41,6 +43,7 @@ impl Vip {
             Settings { class: plan.load_balancer_class.clone(), ignore_exclude_label: plan.ignore_exclude_label, strict: plan.strict };
         let node = NodeFacts { name: plan.node_name.clone(), ..NodeFacts::default() };
         Self {
+            class: plan.load_balancer_class.clone(),
             config: Arc::default(),
             announcer: Announcer::new(settings, node),
             lowering: Lowering::default(),
@@ -61,6 +64,11 @@ impl Vip {
     /// What there is to tell on objects since the last call, and what is wanted now.
     pub fn said(&mut self) -> (Vec<(About, News)>, Option<Arc<Wanted>>) {
         (std::mem::take(&mut self.news), self.wanted.clone())
+    }
+
+    /// What an allocator would decide about Services without address.
+    pub fn foresights(&self, store: &Store) -> Foresights {
+        foresee(&self.config, self.class.as_deref(), store)
     }
 
     /// MetalLB's kinds; those of the core come with the role.

@@ -153,11 +153,20 @@ impl NextHops {
         let hash = self.hasher.hash_one(address);
         let Some(&index) = self.by_address.find(hash, |&i| self.entries[i as usize].address == address) else { return };
         let entry = &mut self.entries[index as usize];
+        // The first answer is news even where it says what was assumed: nothing leads there, and it is not only that nobody knows yet.
+        let is_first = entry.watched && !entry.answered;
         entry.answered |= entry.watched;
-        if entry.watched && entry.resolution != resolution {
+        if is_first || entry.watched && entry.resolution != resolution {
             entry.resolution = resolution;
             self.mark_changed(index);
         }
+    }
+
+    /// Whether it was told that nothing leads to the address.
+    pub(super) fn is_unreachable(&self, address: IpAddr) -> bool {
+        let hash = self.hasher.hash_one(address);
+        let found = self.by_address.find(hash, |&i| self.entries[i as usize].address == address).map(|&i| &self.entries[i as usize]);
+        found.is_some_and(|entry| entry.valid && entry.answered && entry.resolution == Resolution::Unreachable)
     }
 
     /// Whether the address is on a network that this host is on, as far as it was told.

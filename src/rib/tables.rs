@@ -214,6 +214,11 @@ impl Rib {
         self.attrs.next_hops.is_connected(address)
     }
 
+    /// Whether [`Rib::next_hop_changed`] told that nothing leads to a next hop.
+    pub fn is_unreachable(&self, address: IpAddr) -> bool {
+        self.attrs.next_hops.is_unreachable(address)
+    }
+
     /// The next hops to watch, or to watch no more, one at a time.
     pub fn poll_next_hop(&mut self) -> Option<NextHopInterest> {
         self.attrs.next_hops.poll()

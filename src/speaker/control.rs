@@ -205,7 +205,8 @@ impl Control {
 
     /// Goes on where the former life ended, if there was one.
     async fn take_up(&mut self) {
-        if !self.begin_restart().await {
+        let inherits = self.succeed().await;
+        if !self.begin_restart(inherits).await {
             // What an earlier life left in the kernel and nobody will select again.
             self.tell_rib(RibCommand::SweepKernel).await;
         }
@@ -213,13 +214,13 @@ impl Control {
 
     /// After a restart of ours route selection waits for the peers that were up (RFC 4724 4.1). True if it is one. The routes of a
     /// daemon that was here before us forward like our own: to its neighbors we are it, back from a restart.
-    async fn begin_restart(&mut self) -> bool {
+    async fn begin_restart(&mut self, inherits: bool) -> bool {
         let sessions = self.plan.peers.values().map(|p| &p.session).chain(self.plan.dynamic.values().map(|d| &d.session));
         let ours = sessions.map(|s| s.graceful_restart).filter(|g| g.mode == GracefulRestartMode::Full);
         let Some(time) = ours.map(|g| g.time).max() else { return false };
         let former = match self.marker.read(restart::uptime(), time) {
             Some(former) => former.peers,
-            None if self.inherits().await => self.plan.peers.keys().copied().collect(),
+            None if inherits => self.plan.peers.keys().copied().collect(),
             None => return false,
         };
         info!(peers = former.len(), "restarted: kernel routes stay, route selection waits for the peers that were up");
@@ -229,10 +230,10 @@ impl Control {
         true
     }
 
-    /// Whether the kernel holds routes of a daemon that we take over from.
-    async fn inherits(&self) -> bool {
+    /// Whether the kernel holds routes of a daemon that we take over from, now that we do.
+    async fn succeed(&self) -> bool {
         match self.fib.as_ref().filter(|_| self.plan.fib.adopt.is_some()) {
-            Some(fib) => fib.inherited().await.is_ok_and(|routes| routes > 0),
+            Some(fib) => fib.succeed().await.is_ok_and(|routes| routes > 0),
             None => false,
         }
     }

@@ -2,7 +2,8 @@
 
 use crate::fib::rules::{Learned, LearnedHop, LearnedHops, Way};
 use crate::fib::{Handle, Policy, Route};
-use crate::rib::{Changed, DestRef, DumpCursor, NextHopInterest, PathRef, PeerId, Rib};
+use crate::policy::Reason;
+use crate::rib::{Changed, DestRef, DumpCursor, NextHopInterest, PathRef, PathView, PeerId, Rib, Verdict};
 use crate::wire::{Family, FamilySet};
 use ipnet::IpNet;
 use std::sync::Arc;
@@ -40,10 +41,9 @@ impl FibFeed {
     /// Hands over what the changed destinations want now. Never waits: the kernel task merges by prefix.
     pub fn sync(&self, rib: &Rib, changed: &Changed) {
         let Some(kernel) = &self.kernel else { return };
-        let dests = match kernel.install {
-            Install::Best => &changed.best,
-            Install::Ecmp => &changed.paths,
-        };
+        // A path that cannot be used may be all that there is of a route that has to be there as unreachable.
+        let looks_at_paths = kernel.policy.as_ref().is_some_and(|policy| policy.rules.blocks_unresolved);
+        let dests = if kernel.install == Install::Ecmp || looks_at_paths { &changed.paths } else { &changed.best };
         kernel.want(rib, dests.iter().filter_map(|id| rib.dest(changed.family, *id)), false);
     }
 
@@ -95,7 +95,9 @@ impl FibFeed {
 impl Kernel {
     fn want<'a>(&self, rib: &Rib, dests: impl Iterator<Item = DestRef<'a>>, only_routes: bool) {
         let Some(policy) = &self.policy else { return };
-        let wanted = dests.map(|dest| (dest.prefix(), self.route(rib, policy, &dest)));
+        // Before routes are selected, that none can be used says nothing either.
+        let is_said = |dest: &DestRef<'_>| !only_routes || dest.best().is_some() || policy.statics.contains_key(&dest.prefix());
+        let wanted = dests.filter(is_said).map(|dest| (dest.prefix(), self.route(rib, policy, &dest)));
         let wanted: Vec<(IpNet, Option<Route>)> = wanted.filter(|(_, route)| route.is_some() || !only_routes).collect();
         self.handle.apply(wanted);
     }
@@ -107,7 +109,10 @@ impl Kernel {
         if let Some(route) = policy.statics.get(&prefix) {
             return Some(route.clone());
         }
-        let best = dest.best().filter(|b| b.source != PeerId::LOCAL)?;
+        let Some(best) = dest.best() else { return Self::unresolved(rib, policy, dest) };
+        if best.source == PeerId::LOCAL {
+            return None;
+        }
         let near = policy.rules.way(&prefix) == Ok(Way::TunnelUnlessConnected);
         let hop = |path: &PathRef<'_>| {
             let address = path.attrs.next_hop().address();
@@ -119,5 +124,20 @@ impl Kernel {
             Install::Ecmp => dest.multipath().iter().map(hop).collect(),
         };
         policy.rules.decide(&Learned { prefix, local_pref: best.attrs.head().local_pref(), hops: &hops }).ok()
+    }
+
+    /// Of a destination without a path that can be used: the first to whose next hop nothing leads.
+    fn unresolved(rib: &Rib, policy: &Policy, dest: &DestRef<'_>) -> Option<Route> {
+        if !policy.rules.blocks_unresolved {
+            return None;
+        }
+        let views = dest.explain();
+        let leads_nowhere = |view: &&PathView<'_>| {
+            view.verdict == Verdict::Ineligible(Reason::NextHopUnresolved) && rib.is_unreachable(view.path.attrs.next_hop().address())
+        };
+        let path = views.iter().find(leads_nowhere)?.path;
+        let hop = LearnedHop { address: path.attrs.next_hop().address(), is_resolved: false, is_connected: false };
+        let learned = Learned { prefix: dest.prefix(), local_pref: path.attrs.head().local_pref(), hops: &[hop] };
+        policy.rules.decide(&learned).ok()
     }
 }

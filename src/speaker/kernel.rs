@@ -26,11 +26,14 @@ pub fn start(plan: &FibPlan, rib: &mpsc::Sender<RibCommand>) -> io::Result<Optio
         InstallWord::Best => Install::Best,
         InstallWord::Ecmp => Install::Ecmp,
     };
-    let params = fib::Params { table: plan.table, protocol: plan.protocol, adopt: plan.adopt, ..fib::Params::default() };
-    let (handle, events) = fib::spawn(params)?;
+    let (handle, events) = fib::spawn(params(plan))?;
     tokio::spawn(follow(events, rib.clone()));
     let feed = FibFeed::new(handle.clone(), install);
     Ok(Some(Kernel { handle, feed }))
+}
+
+pub fn params(plan: &FibPlan) -> fib::Params {
+    fib::Params { table: plan.table, protocol: plan.protocol, adopt: plan.adopt, ..fib::Params::default() }
 }
 
 async fn follow(mut events: mpsc::Receiver<Event>, rib: mpsc::Sender<RibCommand>) {

@@ -20,6 +20,7 @@ pub mod logging;
 mod mounted;
 mod origin;
 mod paths;
+mod preview;
 mod restart;
 mod rib_task;
 mod route_log;
@@ -28,12 +29,14 @@ mod sink;
 mod up;
 pub mod watchdog;
 
+pub use crate::fib::preview::Expected;
 pub use control::{NetworkChange, Reload, ReloadOutcome};
 pub use drain::{Causes, Drain, Stage};
 pub use grace::{Deferral, Grace};
 pub use groups::{ForShard, Groups, Upkeep};
 pub use handle::{Handle, HandleError, Running};
 pub use inputs::Inputs;
+pub use preview::{Preview, PreviewError, preview};
 pub use rib_task::{Expired, Heard, Live, Overrun, RibState, Times, Turns};
 pub use route_log::{Best, RouteChange, RouteLog};
 

@@ -1,13 +1,14 @@
 //! A node with BIRD, configured as Calico's templates do for pools without encapsulation, but for shorter waits between two attempts
 //! to connect.
 
-use crate::lab::{Host, PATIENCE, Process, eventually, v4};
+use crate::lab::{Host, PATIENCE, Process, eventually, v4, v6};
 use crate::peers::birdc;
 
 /// Which state of Calico's contract its node is in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Era {
     /// Up to 3.31: LOCAL_PREF 100, no kernel metric.
+    #[default]
     Plain,
     /// From 3.32: LOCAL_PREF and kernel metric mirror each other.
     Metric,
@@ -32,7 +33,7 @@ impl Era {
 }
 
 /// What its configuration is made of.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Node {
     pub era: Era,
     pub blocks: Vec<String>,
@@ -40,6 +41,10 @@ pub struct Node {
     pub pool: String,
     /// Numbers of the other nodes of the mesh.
     pub mesh: Vec<u8>,
+    /// Numbers of the route reflectors that a BGPPeer names.
+    pub reflectors: Vec<u8>,
+    /// An IPv6 block; with one the mesh has sessions over IPv6, too.
+    pub block6: Option<String>,
 }
 
 /// A running BIRD.
@@ -57,6 +62,13 @@ impl Bird {
         let process = host.start("bird", &arguments);
         eventually(PATIENCE, "bird answers", || birdc(host, "show status").contains("Daemon is up"));
         Self { host: host.clone(), process }
+    }
+
+    /// Takes another configuration, as confd has it do.
+    pub fn reconfigure(&self, node: &Node) {
+        self.host.write("bird.conf", &config(&self.host, node));
+        let said = self.ctl("configure");
+        assert!(said.contains("Reconfigur"), "{said}");
     }
 
     /// As when its pod is deleted: it says no word to its neighbors.
@@ -111,11 +123,35 @@ fn config(host: &Host, node: &Node) -> String {
          ipv4 {{ gateway recursive; import all; export filter calico_export_to_bgp_peers; add paths on; }};\n}}\n",
         pool = node.pool,
     );
+    text += &node.block6.as_ref().map(|block| config6(host, block)).unwrap_or_default();
+    let mut protocol = |name: &str, template: &str, peer: &str, is_passive: bool| {
+        let passive = if is_passive { "  passive on;\n" } else { "" };
+        text += &format!("protocol bgp {name} from {template} {{\n  neighbor {peer} as 64512;\n{passive}}}\n");
+    };
     for number in node.mesh.iter().filter(|number| **number != host.number) {
         let peer = v4(*number);
         // The greater address, as text, connects.
-        let passive = if peer > own { "  passive on;\n" } else { "" };
-        text += &format!("protocol bgp {} from bgp_template {{\n  neighbor {peer} as 64512;\n{passive}}}\n", session(*number));
+        protocol(&session(*number), "bgp_template", &peer, peer > own);
+        if node.block6.is_some() {
+            let (peer, own) = (v6(*number), v6(host.number));
+            protocol(&format!("Mesh_{}", peer.replace(':', "_")), "bgp6_template", &peer, peer > own);
+        }
+    }
+    for number in &node.reflectors {
+        protocol(&format!("Node_{}", v4(*number).replace('.', "_")), "bgp_template", &v4(*number), false);
     }
     text
+}
+
+/// What the other of Calico's two daemons has: IPv6 over sessions of its own.
+fn config6(host: &Host, block: &str) -> String {
+    format!(
+        "protocol static {{\n  ipv6;\n  route {block} blackhole;\n}}\n\
+         protocol kernel {{\n  learn;\n  persist;\n  scan time 2;\n  graceful restart;\n  ipv6 {{ import all; export all; }};\n}}\n\
+         protocol direct {{ ipv6; interface -\"cali*\", -\"kube-ipvs*\", \"*\"; }}\n\
+         template bgp bgp6_template {{\n  debug {{ states }};\n  local as 64512;\n  multihop;\n  graceful restart;\n  \
+         connect delay time 1;\n  connect retry time 1;\n  error wait time 1,5;\n  source address {};\n  \
+         ipv6 {{ gateway recursive; import all; export where source = RTS_STATIC; add paths on; }};\n}}\n",
+        v6(host.number)
+    )
 }

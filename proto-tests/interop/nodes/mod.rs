@@ -3,6 +3,8 @@
 //! BIRD, so those nodes use pools without encapsulation.
 
 mod bird;
+mod families;
+mod migration;
 mod node;
 mod takeover;
 

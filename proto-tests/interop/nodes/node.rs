@@ -5,6 +5,7 @@ use super::bird::{Bird, Era, Node};
 use super::{affinity, kernel, node, pool, speaker, version, wait_kernel};
 use crate::cluster::{Cluster, calico, with};
 use crate::lab::{Host, Lab, PATIENCE, eventually};
+use crate::us::Kubgpd;
 use serde_json::{Value, json};
 
 fn tunnel(host: &Host) {
@@ -65,7 +66,7 @@ fn configuration(more: Value) -> Value {
 
 fn bird(host: &Host, blocks: &[&str]) -> Bird {
     let blocks = blocks.iter().map(|block| (*block).to_owned()).collect();
-    Bird::start(host, &Node { era: Era::Plain, blocks, pool: "10.240.0.0/12".to_owned(), mesh: vec![1, 2, 5, 6] })
+    Bird::start(host, &Node { era: Era::Plain, blocks, pool: "10.240.0.0/12".to_owned(), mesh: vec![1, 2, 5, 6], ..Node::default() })
 }
 
 #[test]
@@ -84,7 +85,9 @@ fn a_node_announces_and_installs_what_the_objects_say() {
     );
     let far = bird(&hosts[2], &["10.244.9.0/26", "10.245.9.0/26", "10.246.5.0/26"]);
     let us = speaker(&api, &hosts[0]);
-    let _other = speaker(&api, &hosts[3]);
+    // Somebody announces a block by a next hop that nothing leads to.
+    let lost = "originate: { networks: [{ prefix: 10.244.13.0/26, nextHop: 172.16.9.9 }] }\n";
+    let _other = Kubgpd::follow(&hosts[3], &(api.section(&hosts[3], "n6", "node") + lost));
     installs_by_pool(&hosts);
     let heard = |prefix: &str| near.routes(prefix, 1);
     announces(&heard);
@@ -124,6 +127,7 @@ fn installs_by_pool(hosts: &[Host]) {
             "10.246.2.0/26 via 10.0.0.2 dev lan",
             "10.246.5.0/26 via 10.0.0.5 dev tunl0 onlink",
             "blackhole 10.244.1.0/26",
+            "unreachable 10.244.13.0/26",
             "blackhole 10.245.1.0/26",
             "blackhole 10.248.1.0/26",
             "blackhole fd00:10:1::/122 dev lo metric 1024",
@@ -172,6 +176,7 @@ fn leaves_tunnels_to_felix(host: &Host) {
             "blackhole 10.248.1.0/26",
             "blackhole fd00:10:1::/122 dev lo metric 1024",
             "fd00:10:6::/122 via fd00::6 dev lan metric 1024",
+            "unreachable 10.244.13.0/26 metric 2147483547",
         ],
     );
 }

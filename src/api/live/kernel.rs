@@ -56,7 +56,7 @@ pub(super) async fn routes(daemon: &Daemon, query: FibQuery) -> Result<Rows<FibE
 }
 
 /// Names of interfaces by number.
-type Devices = BTreeMap<u32, Arc<str>>;
+pub(super) type Devices = BTreeMap<u32, Arc<str>>;
 
 async fn devices(kernel: &fib::Handle) -> Result<Devices, Problem> {
     let links = kernel.links().await.map_err(|e| failed(&e))?;
@@ -98,7 +98,7 @@ fn entry(view: &RouteView, plan: &FibPlan, devices: &Devices) -> Option<FibEntry
     })
 }
 
-fn hop(hop: &fib::Hop, devices: &Devices) -> Hop {
+pub(super) fn hop(hop: &fib::Hop, devices: &Devices) -> Hop {
     let device = hop.device.as_ref().map(|device| match device {
         Device::Name(name) => name.to_string(),
         Device::Index(index) => devices.get(index).map_or_else(|| index.to_string(), ToString::to_string),

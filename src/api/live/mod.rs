@@ -6,6 +6,7 @@
 //! Invariants: a look at the tables is short, a long list is walked in slices; what waits for a slow client is bounded.
 
 mod actions;
+mod allocation;
 mod bfd;
 mod birds;
 mod bmp;
@@ -26,6 +27,7 @@ mod neighbors;
 mod networks;
 mod policies;
 mod policy_table;
+pub mod preview;
 mod reasons;
 mod route;
 mod route_history;
@@ -258,7 +260,7 @@ impl Backend for Daemon {
     }
 
     fn pools(&self) -> Answer<'_, Vec<PoolInfo>> {
-        Box::pin(async { Ok(vips::pools(self)) })
+        Box::pin(async { Ok(vips::pools(self).await) })
     }
 
     fn allocations(&self) -> Answer<'_, Vec<Allocation>> {

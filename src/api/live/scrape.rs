@@ -92,7 +92,9 @@ fn cluster(state: &operator::State, is_refused: bool) -> Option<Cluster> {
     state.is_enabled.then(|| Cluster {
         connected: state.is_connected,
         config_loaded: state.is_in_force,
-        config_stale: is_refused || state.vips.as_ref().is_some_and(|vips| vips.config.is_stale()),
+        config_stale: is_refused
+            || state.vips.as_ref().is_some_and(|vips| vips.config.is_stale())
+            || state.allocator.as_ref().is_some_and(|allocating| allocating.config.is_stale()),
         updates: state.changes(),
         kinds: state.figures().into_iter().map(kind).collect(),
         faulty: faulty.collect(),
@@ -101,7 +103,16 @@ fn cluster(state: &operator::State, is_refused: bool) -> Option<Cluster> {
 }
 
 fn ipam(allocating: &operator::Allocating) -> Ipam {
-    let pool = |pool: &operator::PoolUse| IpamPool { name: pool.name.clone(), total: pool.total, used: pool.used };
+    let mut served: BTreeMap<&str, u64> = BTreeMap::new();
+    for pool in allocating.services.iter().filter_map(|service| service.pool.as_deref()) {
+        *served.entry(pool).or_default() += 1;
+    }
+    let pool = |of: &operator::PoolUse| IpamPool {
+        name: of.pool.name.clone(),
+        total: of.total(),
+        used: of.used,
+        services: served.get(of.pool.name.as_str()).copied().unwrap_or_default(),
+    };
     Ipam {
         leads: allocating.is_leader,
         pools: allocating.pools.iter().map(pool).collect(),
@@ -300,6 +311,7 @@ fn kernel_routes(counters: &fib::Counters) -> Fib {
         families: Family::ALL.into_iter().map(family).collect(),
         operations: operations.into_iter().flat_map(both).collect(),
         resyncs: fib::Cause::ALL.into_iter().map(|cause| (cause.label(), counters.resyncs.get(cause))).collect(),
+        rivals: counters.rivals,
         sync_seconds: None,
     }
 }

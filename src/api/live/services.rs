@@ -1,5 +1,6 @@
 //! What became of Services: what the role `vip` decided, or the file says, joined with the sessions and Adj-RIB-Out.
 
+mod assigned;
 mod file;
 
 pub(in crate::api) use file::GATES;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::Daemon;
+use super::allocation::{self, Addresses};
 use super::explain::{Way, told};
 use super::reasons;
 use super::rows::Names;
@@ -45,7 +47,7 @@ struct Wanted {
 /// # Errors
 /// The query names a Service that is not there, or the daemon stops.
 pub(super) async fn list(daemon: &Daemon, query: ServiceQuery) -> Result<Vec<ServiceStatus>, Problem> {
-    let mut wanted = wanted(daemon, &query);
+    let mut wanted = wanted(daemon, &query).await;
     if let (Some(name), true) = (&query.service, wanted.is_empty()) {
         return Err(no_service(name));
     }
@@ -63,8 +65,9 @@ pub(super) async fn list(daemon: &Daemon, query: ServiceQuery) -> Result<Vec<Ser
 }
 
 /// Everything that is to be announced, and that passes the filters. Every source of addresses adds its rows here.
-fn wanted(daemon: &Daemon, query: &ServiceQuery) -> Vec<Wanted> {
+async fn wanted(daemon: &Daemon, query: &ServiceQuery) -> Vec<Wanted> {
     let state = daemon.cluster().state();
+    let addresses = Addresses::ask(daemon, &state).await;
     let cluster = state.vips.iter().flat_map(|vips| vips.announcer.standings().map(move |standing| (vips, standing)));
     let passes = |standing: &Standing<'_>| {
         let family = |family: Family| standing.addresses.iter().any(|address| address.is_ipv4() == (family == Family::Ipv4Unicast));
@@ -74,7 +77,8 @@ fn wanted(daemon: &Daemon, query: &ServiceQuery) -> Vec<Wanted> {
     };
     cluster
         .filter(|(_, standing)| passes(standing))
-        .map(|(vips, standing)| Wanted::of(vips, &standing))
+        .map(|(vips, standing)| Wanted::of(vips, &standing, &addresses))
+        .chain(assigned::wanted(&state, query))
         .chain(file::wanted(daemon, query))
         .collect()
 }
@@ -105,10 +109,13 @@ impl Route {
 }
 
 impl Wanted {
-    fn of(vips: &Vips, standing: &Standing<'_>) -> Self {
+    fn of(vips: &Vips, standing: &Standing<'_>, addresses: &Addresses) -> Self {
         let routes = routes(vips, standing.service);
         let policy = if standing.local_only { TrafficPolicy::Local } else { TrafficPolicy::Cluster };
         let (local, total) = standing.endpoints;
+        let refusal = addresses.refusal(standing.service);
+        // Nobody has an address who was refused one; and who has an address may want another.
+        let blocked = standing.blocked.map(|gate| refusal.filter(|_| gate == Gate::NoAddress).map_or(gate, |refusal| refusal.reason));
         let nodes = standing.blocked.is_none().then(|| vips.announcer.node().name.clone());
         let row = ServiceStatus {
             namespace: Some(standing.service.namespace.to_string()),
@@ -121,8 +128,9 @@ impl Wanted {
             prefixes: routes.iter().map(|route| route.prefix).collect(),
             nodes: nodes.into_iter().collect(),
             peers: Vec::new(),
-            reason: standing.blocked.map_or_else(String::new, |gate| gate.code().to_owned()),
-            remedy: standing.blocked.map(|gate| gate.remedy().to_owned()),
+            reason: blocked.map_or_else(String::new, |gate| gate.code().to_owned()),
+            remedy: blocked.map(|gate| gate.remedy().to_owned()),
+            refusal: refusal.map(allocation::shown),
         };
         Self { row, routes }
     }
@@ -186,9 +194,8 @@ pub(super) async fn explain(daemon: &Daemon, service: &str, to: Option<&str>) ->
         return file::explain(daemon, service, to).await;
     }
     let state = daemon.cluster().state();
-    let vips = state.vips.as_ref().ok_or_else(|| no_service(service))?;
-    let key = service.split_once('/').map(|(namespace, name)| Key::new(namespace, name));
-    let known = key.and_then(|key| vips.announcer.explain(&key)).ok_or_else(|| no_service(service))?;
+    let Some(vips) = &state.vips else { return assigned::explain(&state, service) };
+    let known = split(service).and_then(|key| vips.announcer.explain(&key)).ok_or_else(|| no_service(service))?;
     let to = match to.map(|name| (name, vips.config.peers.get(name).map(|peer| peer.address))) {
         Some((name, Some(address))) => Some((name.to_owned(), address)),
         Some((name, None)) => Some((name.to_owned(), daemon.peer(name).await?.0.remote.ip())),
@@ -212,8 +219,19 @@ pub(super) async fn explain(daemon: &Daemon, service: &str, to: Option<&str>) ->
     };
     if trace.ok {
         follow(daemon, &mut trace, routes(vips, &known.service), to).await?;
+    } else if known.reason == Gate::NoAddress {
+        let (steps, blocked) = Addresses::ask(daemon, &state).await.steps(&known.service);
+        trace.steps.extend(steps);
+        if let Some((reason, remedy)) = blocked {
+            (trace.reason, trace.remedy) = (reason, Some(remedy));
+        }
     }
     Ok(trace)
+}
+
+/// Namespace and name.
+fn split(service: &str) -> Option<Key> {
+    service.split_once('/').map(|(namespace, name)| Key::new(namespace, name))
 }
 
 /// Adds what happens to the prefixes after they are handed to BGP.

@@ -14,6 +14,7 @@ use tracing::{error, info};
 use super::{Daemon, birds};
 use crate::api::server::{self, AdminSocket};
 use crate::config::Plan;
+use crate::config::plan::GlassPlan;
 
 /// The running servers; they end with [`Serving::stop`].
 #[derive(Debug)]
@@ -41,14 +42,14 @@ impl Serving {
 async fn run(daemon: Daemon, mut stopped: oneshot::Receiver<()>) {
     let mut running = daemon.speaker().watch_running();
     let mut admin = Slot::default();
-    let mut metrics = Slot::default();
+    let mut public = Slot::default();
     let mut birds = [Slot::default(), Slot::default()];
     let mut retry = tokio::time::interval(RETRY);
     retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let plan = Arc::clone(&running.borrow_and_update().plan);
         daemon.logs().configure(&plan.log.level);
-        follow(&daemon, &plan, &mut admin, &mut metrics).await;
+        follow(&daemon, &plan, &mut admin, &mut public).await;
         for (slot, name) in birds.iter_mut().zip(birds::NAMES) {
             follow_bird(&daemon, &plan, slot, name).await;
         }
@@ -59,7 +60,7 @@ async fn run(daemon: Daemon, mut stopped: oneshot::Receiver<()>) {
         }
     }
     admin.close().await;
-    metrics.close().await;
+    public.close().await;
     for mut slot in birds {
         slot.close().await;
     }
@@ -70,7 +71,7 @@ async fn wait<T>(running: &mut watch::Receiver<T>) -> bool {
     running.changed().await.is_ok()
 }
 
-async fn follow(daemon: &Daemon, plan: &Plan, admin: &mut Slot<PathBuf>, metrics: &mut Slot<SocketAddr>) {
+async fn follow(daemon: &Daemon, plan: &Plan, admin: &mut Slot<PathBuf>, public: &mut Slot<Public>) {
     if admin.wants(Some(&plan.api.socket)) {
         admin.close().await;
         let path = plan.api.socket.clone();
@@ -85,16 +86,20 @@ async fn follow(daemon: &Daemon, plan: &Plan, admin: &mut Slot<PathBuf>, metrics
             }),
         }
     }
-    if metrics.wants(plan.metrics.listen.as_ref()) {
-        metrics.close().await;
-        let Some(address) = plan.metrics.listen else { return };
+    let wanted = plan.metrics.listen.map(|address| (address, plan.api.looking_glass.clone()));
+    if public.wants(wanted.as_ref()) {
+        public.close().await;
+        let Some(wanted) = wanted else { return };
+        let address = wanted.0;
         match TcpListener::bind(address).await {
             Ok(listener) => {
-                let daemon = daemon.clone();
-                info!(%address, "metrics open");
-                metrics.open(address, |end| tokio::spawn(async move { drop(server::serve_public(listener, Arc::new(daemon), end).await) }));
+                let (daemon, glass) = (daemon.clone(), wanted.1.clone());
+                info!(%address, looking_glass = ?glass.access, "metrics open");
+                public.open(wanted, |end| {
+                    tokio::spawn(async move { drop(server::serve_public(listener, Arc::new(daemon), glass, end).await) })
+                });
             }
-            Err(e) => metrics.failed(&address, || {
+            Err(e) => public.failed(&wanted, || {
                 error!(%address, error = %e, "no metrics: another program has the port; set `metrics.listen`, or `off`");
             }),
         }
@@ -126,6 +131,9 @@ async fn open_admin(path: &Path) -> io::Result<AdminSocket> {
     }
     AdminSocket::bind(path, MODE).await
 }
+
+/// Where metrics are, and who may open the looking glass beside them.
+type Public = (SocketAddr, GlassPlan);
 
 /// One server and where it is.
 struct Slot<K> {

@@ -9,7 +9,7 @@ use crate::api::types::{Check, Config, ConfigView, FamilyMemory, Memory, Neighbo
 use crate::config::file::{Install, KubernetesRole};
 use crate::config::{Diagnostics, Plan};
 use crate::metrics::Process;
-use crate::operator::{Report, Severity};
+use crate::operator::Report;
 use crate::session::State;
 use crate::speaker::{RibState, RouteLog};
 use crate::wire::Family;
@@ -132,19 +132,12 @@ pub(super) fn config(daemon: &Daemon, view: ConfigView) -> Result<Config, Proble
 
 /// What there is to say about objects of the cluster, as comments.
 fn remarks(daemon: &Daemon) -> String {
-    let line = |Report { severity, object, field, message }: &Report| {
-        let word = match severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
-        let text = format!("{word}: {object}: {field}: {message}").replace('\n', " ");
-        format!("# {text}\n")
-    };
+    let line = |report: &Report| format!("# {}\n", report.to_string().replace('\n', " "));
     daemon.cluster().state().remarks().into_iter().map(line).collect()
 }
 
-/// Ready once the tables answer, what a cluster says is in force, route selection is not held back any more by a restart of ours, and
-/// on nodes of Calico's the routes are there.
+/// Ready once the tables answer, what a cluster says is in force, route selection is not held back any more by a restart of ours,
+/// the allocator that leads can do its work, and on nodes of Calico's the routes are there.
 pub(super) async fn readiness(daemon: &Daemon) -> Result<Readiness, Problem> {
     if daemon.speaker().is_stuck() {
         // It would not answer.
@@ -165,6 +158,14 @@ pub(super) async fn readiness(daemon: &Daemon) -> Result<Readiness, Problem> {
     if cluster.is_enabled {
         // An API server that goes away later takes nothing from what is in force.
         checks.push(check("kubernetes", cluster.is_in_force, cluster.message()));
+    }
+    if let Some(allocating) = &cluster.allocator {
+        let message = match (&allocating.hindrance, allocating.is_leader) {
+            (Some(hindrance), _) => hindrance.clone(),
+            (None, true) => format!("gives the addresses; {} statuses are to be written", allocating.waiting),
+            (None, false) => "stands by".to_owned(),
+        };
+        checks.push(check("allocator", allocating.hindrance.is_none(), message));
     }
     let roles = running.plan.kubernetes.iter().flat_map(|plan| &plan.roles);
     if { roles }.any(|role| matches!(role, KubernetesRole::Reflector | KubernetesRole::Node)) {

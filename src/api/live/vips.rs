@@ -1,28 +1,32 @@
-//! Pools, allocations and advertisements, from what the role `vip` decided last.
+//! Pools, allocations and advertisements, from what the roles `vip` and `allocator` decided last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::Daemon;
+use super::allocation::{self, Addresses};
 use crate::api::types::{AdvertisementInfo, Allocation, Community, Family, LargeCommunity, PoolInfo, PoolUsage};
-use crate::operator::Vips;
-use crate::operator::metallb::announce::Standing;
-use crate::operator::metallb::model::Pool;
+use crate::operator::metallb::model::{Config, Pool};
 use crate::operator::metallb::ranges::Family as PoolFamily;
 use crate::operator::metallb::values::AnyCommunity;
+use crate::operator::{Allocating, Key, State, Vips};
 
 /// All pools by name; those that cannot be read too.
-pub(super) fn pools(daemon: &Daemon) -> Vec<PoolInfo> {
-    let Some(vips) = daemon.cluster().state().vips.clone() else { return Vec::new() };
-    let mut used: BTreeMap<&str, Use> = BTreeMap::new();
-    for standing in vips.announcer.standings() {
-        let Some(pool) = standing.pool else { continue };
-        let of = used.entry(&pool.name).or_default();
-        of.services += 1;
-        of.addresses.extend(standing.addresses.iter().filter(|address| pool.contains(address)));
+pub(super) async fn pools(daemon: &Daemon) -> Vec<PoolInfo> {
+    let state = daemon.cluster().state();
+    let addresses = Addresses::ask(daemon, &state).await;
+    let Some(config) = config(&state, &addresses) else { return Vec::new() };
+    let mut used = state.vips.as_deref().map(used_by_status).unwrap_or_default();
+    if let Some(leading) = addresses.leading() {
+        used = used_by_decision(leading);
     }
-    let good = vips.config.pools.values().map(|pool| pool_info(&vips, pool, used.get(pool.name.as_str())));
-    let bad = vips.config.broken_pools.iter().filter(|name| !vips.config.pools.contains_key(*name));
+    let refused = addresses.refused();
+    let refusals = |name: &str| refused.get(name).cloned().unwrap_or_default();
+    let good = config.pools.values().map(|pool| PoolInfo {
+        refused: refusals(&pool.name),
+        ..pool_info(config, pool, used.get(pool.name.as_str()).copied().unwrap_or_default())
+    });
+    let bad = config.broken_pools.iter().filter(|name| !config.pools.contains_key(*name));
     let bad = bad.map(|name| PoolInfo {
         name: name.clone(),
         addresses: Vec::new(),
@@ -31,55 +35,100 @@ pub(super) fn pools(daemon: &Daemon) -> Vec<PoolInfo> {
         valid: false,
         families: Vec::new(),
         services: 0,
+        refused: refusals(name),
         advertisements: Vec::new(),
-        problems: problems(&vips, "IPAddressPool", name),
+        problems: problems(config, "IPAddressPool", name),
     });
     let mut all: Vec<_> = good.chain(bad).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
 
-/// Who uses a pool.
-#[derive(Default)]
-struct Use {
-    services: u64,
-    addresses: BTreeSet<IpAddr>,
+/// What the objects say: to the role `vip`, which reads all of them, or else to the allocator.
+fn config<'a>(state: &'a State, addresses: &'a Addresses) -> Option<&'a Config> {
+    state.vips.as_ref().map(|vips| &*vips.config).or_else(|| addresses.leading().map(|leading| &*leading.config))
 }
 
-fn pool_info(vips: &Vips, pool: &Pool, used: Option<&Use>) -> PoolInfo {
-    let usage = |family: PoolFamily| {
-        let count = used.map_or(0, |u| u.addresses.iter().filter(|address| PoolFamily::of(address) == family).count());
-        let (total, used) = (pool.size(family), count as u64);
+/// How much of a pool is in use.
+#[derive(Clone, Copy, Default)]
+struct Use {
+    services: u64,
+    /// IPv4 and IPv6.
+    addresses: [u64; 2],
+}
+
+/// As the statuses of Services show it.
+fn used_by_status(vips: &Vips) -> BTreeMap<&str, Use> {
+    let mut addresses: BTreeMap<&str, BTreeSet<IpAddr>> = BTreeMap::new();
+    let mut services: BTreeMap<&str, u64> = BTreeMap::new();
+    for standing in vips.announcer.standings() {
+        let Some(pool) = standing.pool else { continue };
+        *services.entry(&pool.name).or_default() += 1;
+        addresses.entry(&pool.name).or_default().extend(standing.addresses.iter().filter(|address| pool.contains(address)));
+    }
+    let count = |all: &BTreeSet<IpAddr>| PoolFamily::BOTH.map(|family| all.iter().filter(|a| PoolFamily::of(a) == family).count() as u64);
+    let of = |(name, all): (&'_ str, BTreeSet<IpAddr>)| Use {
+        services: services.get(name).copied().unwrap_or_default(),
+        addresses: count(&all),
+    };
+    addresses.into_iter().map(|(name, all)| (name, of((name, all)))).collect()
+}
+
+/// As the allocator decided it, whether it is written already or not.
+fn used_by_decision(leading: &Allocating) -> BTreeMap<&str, Use> {
+    let mut used: BTreeMap<&str, Use> =
+        leading.pools.iter().map(|of| (of.pool.name.as_str(), Use { services: 0, addresses: of.used })).collect();
+    for name in leading.services.iter().filter_map(|service| service.pool.as_deref()) {
+        used.entry(name).or_default().services += 1;
+    }
+    used
+}
+
+fn pool_info(config: &Config, pool: &Pool, used: Use) -> PoolInfo {
+    let usage = |(family, used): (PoolFamily, u64)| {
+        let total = pool.size(family);
         let free = number(total.saturating_sub(used.into()));
         PoolUsage { family: shown(family), total: number(total), used, free }
     };
     let range = |block: &crate::operator::metallb::ranges::Block| format!("{}-{}", block.first, block.last);
-    let including = vips.config.advertisements.values().filter(|a| a.pools.includes(pool));
+    let including = config.advertisements.values().filter(|a| a.pools.includes(pool));
+    let families = PoolFamily::BOTH.into_iter().zip(used.addresses);
     PoolInfo {
         name: pool.name.clone(),
         addresses: pool.blocks.iter().map(range).collect(),
         auto_assign: pool.auto_assign,
         avoid_buggy_ips: pool.avoid_buggy,
-        valid: !vips.config.broken_pools.contains(&pool.name),
-        families: PoolFamily::BOTH.into_iter().filter(|family| pool.has(*family)).map(usage).collect(),
-        services: used.map_or(0, |u| u.services),
+        valid: !config.broken_pools.contains(&pool.name),
+        families: families.filter(|(family, _)| pool.has(*family)).map(usage).collect(),
+        services: used.services,
+        refused: BTreeMap::new(),
         advertisements: including.map(|a| a.name.clone()).collect(),
-        problems: problems(vips, "IPAddressPool", &pool.name),
+        problems: problems(config, "IPAddressPool", &pool.name),
     }
 }
 
-/// Addresses that Services have, by address.
+/// Addresses that Services have, by address: as the allocator decided, where this process is the one, else as their statuses show.
 pub(super) fn allocations(daemon: &Daemon) -> Vec<Allocation> {
-    let Some(vips) = daemon.cluster().state().vips.clone() else { return Vec::new() };
+    let state = daemon.cluster().state();
     let mut all: BTreeMap<IpAddr, Allocation> = BTreeMap::new();
-    let mut note = |address: IpAddr, standing: &Standing<'_>| {
-        let pool = standing.pool.filter(|pool| pool.contains(&address)).map(|pool| pool.name.clone());
+    let mut note = |address: IpAddr, pool: Option<&str>, service: &Key, sharing: Option<&str>| {
+        let pool = pool.map(str::to_owned);
         let entry = all.entry(address).or_insert_with(|| Allocation { address, pool, services: Vec::new(), sharing_key: None });
-        entry.services.push(standing.service.to_string());
-        entry.sharing_key = entry.sharing_key.take().or_else(|| standing.sharing.map(str::to_owned));
+        entry.services.push(service.to_string());
+        entry.sharing_key = entry.sharing_key.take().or_else(|| sharing.map(str::to_owned));
     };
-    for standing in vips.announcer.standings() {
-        standing.addresses.iter().for_each(|address| note(*address, &standing));
+    if let Some(leading) = allocation::leading(&state) {
+        for service in &leading.services {
+            let (pool, sharing) = (service.pool.as_deref(), service.sharing.as_deref());
+            service.addresses.iter().for_each(|address| note(*address, pool, &service.service, sharing));
+        }
+    } else if let Some(vips) = &state.vips {
+        for standing in vips.announcer.standings() {
+            for address in standing.addresses {
+                let pool = standing.pool.filter(|pool| pool.contains(address)).map(|pool| pool.name.as_str());
+                note(*address, pool, standing.service, standing.sharing);
+            }
+        }
     }
     all.into_values().collect()
 }
@@ -87,7 +136,7 @@ pub(super) fn allocations(daemon: &Daemon) -> Vec<Allocation> {
 /// All advertisements by name.
 pub(super) fn advertisements(daemon: &Daemon) -> Vec<AdvertisementInfo> {
     let Some(vips) = daemon.cluster().state().vips.clone() else { return Vec::new() };
-    let (announcer, config) = (&vips.announcer, &vips.config);
+    let (announcer, config) = (&vips.announcer, &*vips.config);
     let rows = config.advertisements.values().map(|advertisement| {
         let (services, prefixes) = announcer.reach(advertisement);
         let (communities, large_communities) = split(&advertisement.communities);
@@ -104,7 +153,7 @@ pub(super) fn advertisements(daemon: &Daemon) -> Vec<AdvertisementInfo> {
             large_communities,
             services: services as u64,
             prefixes: prefixes as u64,
-            problems: problems(&vips, "BGPAdvertisement", &advertisement.name),
+            problems: problems(config, "BGPAdvertisement", &advertisement.name),
         }
     });
     rows.collect()
@@ -122,8 +171,8 @@ fn split(all: &BTreeSet<AnyCommunity>) -> (Vec<Community>, Vec<LargeCommunity>) 
 }
 
 /// What is to be said about one object.
-fn problems(vips: &Vips, kind: &str, name: &str) -> Vec<String> {
-    let about = vips.config.complaints.iter().filter(|c| c.object.kind == kind && &*c.object.key.name == name);
+fn problems(config: &Config, kind: &str, name: &str) -> Vec<String> {
+    let about = config.complaints.iter().filter(|c| c.object.kind == kind && &*c.object.key.name == name);
     about.map(|c| if c.path.is_empty() { c.message.clone() } else { format!("{}: {}", c.path, c.message) }).collect()
 }
 

@@ -9,7 +9,7 @@ use crate::api::server::Caller;
 use crate::api::types::Problem;
 
 /// Query parameters.
-pub(super) struct Params<T>(pub T);
+pub(in crate::api) struct Params<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;

@@ -12,6 +12,7 @@ use axum::routing::{delete, get, post, put};
 use utoipa::OpenApi;
 
 use super::server::Shared;
+pub(super) use extract::Params;
 
 macro_rules! routes {
     ($list:ident, $router:ident: $($method:ident $path:literal => $handler:path;)*) => {
@@ -72,6 +73,19 @@ routes! { ADMIN, admin:
     delete "/v1/drain" => write::end_drain;
     get "/v1/log" => read::log;
     put "/v1/log" => write::set_log;
+}
+
+// What the looking glass shows of it, below `/lg`.
+routes! { GLASS, glass:
+    get "/lg/v1/neighbors/{id}" => read::neighbor;
+    get "/lg/v1/neighbors/{id}/history" => read::history;
+    get "/lg/v1/pools" => read::pools;
+    get "/lg/v1/nexthops" => read::next_hops;
+}
+
+routes! { GLASS_LISTS, glass_lists:
+    get "/lg/v1/routes/{*prefix}" => read::route;
+    get "/lg/v1/explain" => read::explain;
 }
 
 /// The description of the API.

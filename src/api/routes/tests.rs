@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use utoipa::OpenApi;
 
-use super::{ADMIN, ApiDoc, PUBLIC};
+use super::{ADMIN, ApiDoc, GLASS, GLASS_LISTS, PUBLIC};
 
 /// `{*prefix}` takes slashes; in OpenAPI the parameter is `{prefix}`.
 fn routed() -> BTreeSet<(String, String)> {
@@ -18,6 +18,16 @@ fn every_route_is_described_and_every_description_routed() {
     let described: BTreeSet<_> =
         paths.iter().flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| (method.clone(), path.clone()))).collect();
     assert_eq!(described, routed());
+}
+
+/// The looking glass shows what the description says, and changes nothing.
+#[test]
+fn the_glass_reads_what_is_described() {
+    for (method, path) in GLASS.iter().chain(GLASS_LISTS) {
+        let original = path.strip_prefix("/lg").expect("below /lg");
+        assert_eq!(*method, "get", "{path}");
+        assert!(ADMIN.contains(&("get", original)), "{path}");
+    }
 }
 
 /// Each reference leads somewhere.

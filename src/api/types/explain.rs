@@ -27,7 +27,8 @@ pub struct Trace {
     pub steps: Vec<Step>,
     /// Nothing blocks.
     pub ok: bool,
-    /// Reason code of the first blocking step, or `advertised`; of a session `established`.
+    /// Reason code of the first blocking step, or `advertised`; of a session `established`; `assigned` where nothing but addresses is
+    /// known.
     pub reason: String,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,7 +38,7 @@ pub struct Trace {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// `received`, `import`, `decision`, `export`, `send`, `fib`; before them for a Service `service`, `address`, `pool`,
+    /// `received`, `import`, `decision`, `export`, `send`, `fib`; before them for a Service `service`, `address`, `allocation`, `pool`,
     /// `advertisement`, `node`, `peers`, `endpoints`, `announce`; of a session `configuration`, `admin`, `bfd`, `tcp`, `session`, `family`.
     pub stage: String,
     pub verdict: Verdict,

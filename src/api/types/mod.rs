@@ -9,7 +9,9 @@ mod drain;
 mod event;
 mod explain;
 mod fib;
+mod health;
 mod neighbor;
+mod preview;
 mod request;
 mod rib;
 mod status;
@@ -24,16 +26,21 @@ pub use drain::{Drain, DrainCause, DrainRequest, DrainStage};
 pub use event::{Event, EventKind, History, HistoryEntry, RouteChange, RouteChangeKind, WatchEvent, WatchKind};
 pub use explain::{ReasonCode, Step, Trace, Verdict};
 pub use fib::{FibEntry, FibState, FibView, Hop, Interface, NextHop};
+pub use health::Health;
 pub use neighbor::{
     Admin, BfdState, BfdStatus, Capabilities, Capability, Direction, ErrorInfo, FamilyStatus, GrState, LimitAction, LimitStatus, Malformed,
     MessageCounters, Messages, Neighbor, NeighborType, Queues, SessionState, TcpErrorInfo, TcpHints, Timers,
 };
+pub use preview::{Preview, PreviewRoute, PreviewSession, RouteFate, RouteForm, RouteShape};
 pub use request::{
     Action, ActionOutcome, ActionRequest, LogRequest, NetworkRequest, PolicyTableRequest, PolicyTableView, PolicyTestRequest, ReloadRequest,
 };
 pub use rib::{Community, LargeCommunity, Origin, PathDetail, RibCount, RibEntry, RouteDetail, SentTo};
 pub use status::{BmpStation, Check, FamilyMemory, LogStatus, Memory, NeighborCounts, Readiness, RibSize, Summary, Version};
-pub use vip::{AdvertisementInfo, Allocation, Endpoints, PoolInfo, PoolUsage, ServicePeer, ServiceSource, ServiceStatus, TrafficPolicy};
+pub use vip::{
+    AddressRefusal, AdvertisementInfo, Allocation, Endpoints, PoolAnswer, PoolInfo, PoolUsage, ServicePeer, ServiceSource, ServiceStatus,
+    TrafficPolicy,
+};
 
 use std::fmt;
 
@@ -160,6 +167,7 @@ single! {
     Neighbor => "Neighbor", RibCount => "RibCount", RouteDetail => "Route", Trace => "Trace", Summary => "Summary", Memory => "Memory",
     Version => "Version", Config => "Config", History => "History", PolicyTestResult => "PolicyTestResult", PolicyTableResult => "PolicyTableResult", Network => "Network",
     ReloadResult => "ReloadResult", LogStatus => "LogStatus", Drain => "Drain", Readiness => "Readiness",
+    Preview => "Preview",
 }
 
 /// An error answer (RFC 9457), served as `application/problem+json`.

@@ -1,5 +1,6 @@
 //! Services with addresses that we announce, and what decides about them: pools, allocations, advertisements.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -32,11 +33,35 @@ pub struct ServiceStatus {
     pub nodes: Vec<String>,
     /// Peers that are to get it, and whether they did.
     pub peers: Vec<ServicePeer>,
-    /// `advertised`, or the code of the first thing that blocks.
+    /// `advertised`, or the code of the first thing that blocks. Where only addresses are given: `assigned`.
     pub reason: String,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// Why it has no address, or not the one that it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<AddressRefusal>,
+}
+
+/// Why a Service has no address, or not the one that it asks for.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressRefusal {
+    /// `poolExhausted`, `addressInUse`, ...
+    pub reason: String,
+    /// One sentence.
+    pub message: String,
+    /// What each pool says to it; empty where no pool was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pools: Vec<PoolAnswer>,
+}
+
+/// Why a pool gave no address.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolAnswer {
+    pub pool: String,
+    pub reason: String,
 }
 
 impl ServiceStatus {
@@ -112,6 +137,9 @@ pub struct PoolInfo {
     pub families: Vec<PoolUsage>,
     /// How many Services have addresses of it.
     pub services: u64,
+    /// Services that asked it for an address in vain, by reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused: BTreeMap<String, u64>,
     /// The advertisements that include it.
     pub advertisements: Vec<String>,
     /// What is wrong with the object.

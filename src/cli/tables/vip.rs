@@ -68,6 +68,7 @@ impl Tabular for PoolInfo {
             left("ADVERTISED BY"),
             left("STATE"),
             left("ADDRESSES"),
+            left("REFUSED"),
             left("PROBLEMS"),
         ];
         if wide { ALL } else { ALL.split_at(7).0 }
@@ -91,7 +92,8 @@ impl Tabular for PoolInfo {
             words(&self.advertisements),
             state.to_owned(),
         ];
-        cells.extend(style.wide.then(|| [words(&self.addresses), problems(&self.problems)]).into_iter().flatten());
+        let refused = || self.refused.iter().map(|(reason, count)| format!("{reason}:{count}")).collect::<Vec<_>>();
+        cells.extend(style.wide.then(|| [words(&self.addresses), words(&refused()), problems(&self.problems)]).into_iter().flatten());
         vec![Row { cells, tone }]
     }
 

@@ -146,6 +146,8 @@ words! {
     Ipip { Never = "never", Always = "always", CrossSubnet = "crossSubnet", }
     Compat { Metallb = "metallb", Frrk8s = "frrk8s", None = "none", }
     PeerLabel { Ip = "ip", IpPort = "ip-port", }
+    /// Who may open the looking glass: nobody, whoever is on this host, or everybody who reaches `metrics.listen`.
+    GlassAccess { Off = "off", Local = "local", All = "all", }
     /// What we do for a cluster.
     KubernetesRole {
         /// Announces the addresses of Services from this node.

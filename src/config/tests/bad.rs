@@ -36,6 +36,14 @@ neighbors:
   - { address: 10.0.0.2, asn: -1, name: 7, nextHop: me, addPath: { send: some }, export: { a: b } }
 metrics: { listen: 7179 }
 ";
+    looking_glass: "
+router: { asn: 64512 }
+api: { lookingGlass: { access: world, hosts: [] } }
+";
+    looking_glass_hosts: "
+router: { asn: 64512 }
+api: { lookingGlass: { access: all, hosts: ['https://lg.example.net', lg.example.net, 'lg:7179'] } }
+";
     hold_times: "
 router: { asn: 64512 }
 groups: { fast: { holdTime: 2s } }

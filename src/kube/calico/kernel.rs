@@ -117,6 +117,7 @@ pub fn rules(world: &World<'_>) -> Rules {
             Era::Plain => Metric::Is(STATIC_METRIC),
             Era::Metric | Era::Split => Metric::Mirrors(PRIORITY_SUM),
         },
+        blocks_unresolved: true,
         tunnel: TUNNEL.into(),
     }
 }

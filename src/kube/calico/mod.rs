@@ -13,6 +13,7 @@
 
 pub mod announce;
 mod digest;
+mod expected;
 pub mod filters;
 pub mod kernel;
 pub mod node;
@@ -27,10 +28,11 @@ mod tests;
 mod watches;
 
 pub use digest::affinity_selector;
+pub use expected::expected;
 pub use report::{Report, Severity};
 pub use sessions::{Session, SessionKind};
 pub use settings::{Local, Roles, RouterIdRule};
-pub use watches::{Affinities, watches};
+pub use watches::{Affinities, is_migrating, watches};
 
 use self::announce::Announcements;
 use self::filters::Policies;

@@ -1,6 +1,7 @@
 //! What we have to say about an object: shown on Events, in the log and in `bgpctl`.
 
 use serde::Serialize;
+use std::fmt;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -30,5 +31,16 @@ impl Report {
 
     pub fn warning(kind: &str, name: &str, field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(kind, name, field, message) }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { severity, object, field, message } = self;
+        let word = match severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{word}: {object}: {field}: {message}")
     }
 }

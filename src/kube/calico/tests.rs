@@ -352,7 +352,11 @@ fn decide(rules: &Rules, route: &LearnedText) -> String {
     let hops: Vec<_> = route.hops.iter().map(hop).collect();
     match rules.decide(&Learned { prefix: route.prefix, local_pref: route.local_pref, hops: &hops }) {
         Ok(route) => kernel_text(&route),
-        Err(left) => format!("{}: left, {}", route.prefix, left.code()),
+        Err(left) => {
+            let mut word = format!("{left:?}");
+            word[..1].make_ascii_lowercase();
+            format!("{}: left, {word}", route.prefix)
+        }
     }
 }
 

@@ -50,6 +50,11 @@ pub fn watches(roles: Roles, node: &str, which: Affinities) -> Vec<Selection> {
     all
 }
 
+/// Whether the datastore is being migrated: what is known may be incomplete, and be in another API group afterwards.
+pub fn is_migrating(store: &Store) -> bool {
+    store.get::<ClusterInformation>(&Key::new("", DEFAULT)).is_some_and(|information| information.spec.datastore_ready == Some(false))
+}
+
 impl<'a> Objects<'a> {
     /// Everything that the store holds of what is looked at here.
     pub fn of(store: &'a Store) -> Self {

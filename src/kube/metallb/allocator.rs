@@ -341,7 +341,7 @@ impl Allocator {
             return;
         }
         if facts.policy == FamilyPolicy::Require && facts.families.len() < 2 {
-            self.fail(key, "AllocationFailed", Refusal::new(Reason::NotEnoughClusterIps, "RequireDualStack needs two clusterIPs"));
+            self.fail(key, "not enough clusterips", Refusal::new(Reason::NotEnoughClusterIps, "RequireDualStack needs two clusterIPs"));
             self.forget(key);
             return;
         }
@@ -489,13 +489,19 @@ impl Allocator {
         let entry = self.entry(key);
         let lost = if entry.held.is_empty() { entry.facts.observed.clone() } else { entry.held.clone() };
         let is_told = entry.told_lost == lost;
+        // Several addresses of one family are none that we, or Kubernetes, would give.
+        let is_ambiguous = lost.iter().map(Family::of).collect::<BTreeSet<_>>().len() < lost.len();
         entry.told_lost = lost;
         self.forget(key);
         if is_told {
             return;
         }
         let message = format!("the assigned address cannot stay: {reason}; {}", reason.remedy());
-        self.outputs.push_back(Output::Event(Event::normal(key, "ClearAssignment", message).because(reason)));
+        let event = match is_ambiguous {
+            true => Event::warning(key, "nolbIPsIPFamily", message),
+            false => Event::normal(key, "ClearAssignment", message),
+        };
+        self.outputs.push_back(Output::Event(event.because(reason)));
     }
 
     /// Remembers why, and tells it once.

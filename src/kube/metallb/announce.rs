@@ -255,12 +255,12 @@ impl Announcer {
         }
         if blocked.is_none() && before != Some(None) && self.routes_of(key).iter().any(|a| a.conflict) {
             let message = "advertisements of one prefix to one peer have different localPref; the highest is used".to_owned();
-            self.events.push_back(Event::warning(key, Reason::ConflictingAdvertisements.code(), message));
+            self.events.push_back(Event::warning(key, Reason::ConflictingAdvertisements.code(), message).common());
         }
     }
 
     /// Where a Service is held back because of this node alone, that is told only when it was announced before: otherwise every
-    /// node would tell it.
+    /// node would tell it. What holds it back everywhere is one Event of all nodes.
     fn tell(&mut self, key: &Key, before: Option<Reason>, was_announced: bool, blocked: Option<Reason>) {
         let node = &self.node.name;
         match blocked {
@@ -269,8 +269,11 @@ impl Announcer {
                 self.events.push_back(Event::normal(key, "nodeAssigned", message));
             }
             Some(reason) if was_announced || (before != Some(reason) && GLOBAL.contains(&reason)) => {
-                let message = format!("not announced from node \"{node}\": {reason}; {}", reason.remedy());
-                self.events.push_back(Event::warning(key, "NotAnnounced", message).because(reason));
+                let is_everywhere = GLOBAL.contains(&reason) || reason == Reason::NoEndpoints;
+                let place = if is_everywhere { String::new() } else { format!(" from node \"{node}\"") };
+                let message = format!("not announced{place}: {reason}; {}", reason.remedy());
+                let event = Event::warning(key, "NotAnnounced", message).because(reason);
+                self.events.push_back(if is_everywhere { event.common() } else { event });
             }
             Some(_) => {}
         }

@@ -22,15 +22,22 @@ pub struct Event {
     #[serde(skip)]
     pub cause: &'static str,
     pub message: String,
+    /// Every node says the same.
+    #[serde(skip)]
+    pub is_common: bool,
 }
 
 impl Event {
     pub fn normal(service: &Key, reason: &'static str, message: String) -> Self {
-        Self { object: ObjectRef::new("Service", service.clone()), kind: EventType::Normal, reason, cause: "", message }
+        Self { object: ObjectRef::new("Service", service.clone()), kind: EventType::Normal, reason, cause: "", message, is_common: false }
     }
 
     pub fn warning(service: &Key, reason: &'static str, message: String) -> Self {
         Self { kind: EventType::Warning, ..Self::normal(service, reason, message) }
+    }
+
+    pub fn common(self) -> Self {
+        Self { is_common: true, ..self }
     }
 
     pub fn because(self, cause: Reason) -> Self {

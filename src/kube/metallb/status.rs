@@ -5,8 +5,9 @@ use super::allocator::Allocator;
 use super::announce::Announcer;
 use super::complaint::{Complaint, Severity, as_text};
 use super::model::{Config, Pool};
+use super::objects::GROUP;
 use super::ranges::Family;
-use crate::kube::objects::{Key, Metadata, object};
+use crate::kube::objects::{ApiVersion, Key, Kind, Metadata, Object, object};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -71,50 +72,77 @@ pub enum Component {
     Speaker,
 }
 
+/// What one component says about what it reads.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(default)]
+pub struct ConfigurationStateObject {
+    pub metadata: Metadata,
+    pub status: ConfigurationState,
+}
+
+impl Object for ConfigurationStateObject {
+    const KIND: Kind = Kind {
+        name: "ConfigurationState",
+        plural: "configurationstates",
+        served_by: &[ApiVersion { group: GROUP, version: "v1beta1" }],
+        namespaced: true,
+    };
+
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.metadata
+    }
+}
+
 /// The status of a ConfigurationState object; the writer adds the time of the last transition.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigurationState {
     /// `Valid`, `Invalid`, or `Unknown` before anything was read.
-    pub result: &'static str,
+    pub result: String,
     /// One error a line.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub error_summary: String,
-    #[cfg_attr(test, schemars(with = "Vec<ConfigurationCondition>"))]
-    pub conditions: [ConfigurationCondition; 1],
+    pub conditions: Vec<ConfigurationCondition>,
 }
 
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[cfg_attr(test, derive(JsonSchema))]
 pub struct ConfigurationCondition {
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    pub kind: String,
     /// `True`, `False`, `Unknown`.
-    pub status: &'static str,
+    pub status: String,
     /// `Reconciled`, `ConfigurationError`, `UnknownError`.
-    pub reason: &'static str,
+    pub reason: String,
     pub message: String,
 }
 
 impl ConfigurationState {
-    /// `config` is `None` before the first one was read.
-    pub fn new(config: Option<&Config>, component: Component) -> Self {
+    /// Of what `config` complains about.
+    pub fn new(config: &Config, component: Component) -> Self {
+        let concerns =
+            |c: &&Complaint| component == Component::Speaker || c.object.kind == "IPAddressPool" || c.path.starts_with("address-pools");
+        let all = config.complaints.iter().filter(|c| c.severity == Severity::Error).filter(concerns);
+        Self::of(&all.map(Complaint::to_string).collect::<Vec<_>>(), component)
+    }
+
+    /// Valid where there is no error.
+    pub fn of(errors: &[String], component: Component) -> Self {
         let kind = match component {
             Component::Controller => "poolReconcilerValid",
             Component::Speaker => "configReconcilerValid",
         };
-        let concerns =
-            |c: &&Complaint| component == Component::Speaker || c.object.kind == "IPAddressPool" || c.path.starts_with("address-pools");
-        let all = config.iter().flat_map(|config| &config.complaints);
-        let errors: Vec<String> = all.filter(|c| c.severity == Severity::Error).filter(concerns).map(Complaint::to_string).collect();
-        let (result, status, reason) = match (config, errors.is_empty()) {
-            (None, _) => ("Unknown", "Unknown", "UnknownError"),
-            (Some(_), true) => ("Valid", "True", "Reconciled"),
-            (Some(_), false) => ("Invalid", "False", "ConfigurationError"),
-        };
+        let (result, status, reason) =
+            if errors.is_empty() { ("Valid", "True", "Reconciled") } else { ("Invalid", "False", "ConfigurationError") };
         let message = errors.join("\n");
-        Self { result, error_summary: message.clone(), conditions: [ConfigurationCondition { kind, status, reason, message }] }
+        let text = str::to_owned;
+        let condition = ConfigurationCondition { kind: text(kind), status: text(status), reason: text(reason), message: message.clone() };
+        Self { result: text(result), error_summary: message, conditions: vec![condition] }
     }
 }
 
@@ -146,9 +174,10 @@ impl PoolStatus {
     }
 }
 
-/// Every pool and its status.
-pub fn pool_statuses(allocator: &Allocator) -> Vec<(String, PoolStatus)> {
-    allocator.usage().into_iter().map(|(pool, used)| (pool.name.clone(), PoolStatus::new(&pool, used))).collect()
+/// Every IPAddressPool that is in force and its status; the pools of a ConfigMap have no place for one.
+pub fn pool_statuses(allocator: &Allocator) -> Vec<(Key, PoolStatus)> {
+    let of_objects = allocator.usage().into_iter().filter(|(pool, _)| pool.source.path.is_empty());
+    of_objects.map(|(pool, used)| (pool.source.object.key.clone(), PoolStatus::new(&pool, used))).collect()
 }
 
 /// The values behind `metallb_allocator_*` of one pool.
@@ -208,7 +237,7 @@ mod tests {
     use super::*;
     use crate::kube::metallb::announce::{NodeFacts, Settings};
     use crate::kube::metallb::check::Objects;
-    use crate::kube::objects::{EndpointSlice, Object, Service};
+    use crate::kube::objects::{EndpointSlice, Service};
     use serde::de::DeserializeOwned;
     use serde_json::{Value, json};
     use std::sync::Arc;
@@ -272,19 +301,18 @@ mod tests {
         assert_eq!(metrics.pools[0].total[1..], [3.0, (1u128 << 64) as f64]);
         assert_eq!(metrics.announced, [Announced { service: service().key(), ip: "10.0.0.1".parse().unwrap() }]);
         let expected = PoolStatus { assigned_ipv4: 1, assigned_ipv6: 0, available_ipv4: 2, available_ipv6: i64::MAX };
-        assert_eq!(pool_statuses(&allocator), [("p".to_owned(), expected)]);
+        assert_eq!(pool_statuses(&allocator), [(Key::new("", "p"), expected)]);
         assert_eq!(Metrics::collect(None, None, None), Metrics::default());
     }
 
     #[test]
     fn the_configuration_state_is_that_of_the_component() {
-        let results =
-            [None, Some(&Config::default()), Some(&config())].map(|config| ConfigurationState::new(config, Component::Speaker).result);
-        assert_eq!(results, ["Unknown", "Valid", "Invalid"]);
-        let state = ConfigurationState::new(Some(&config()), Component::Speaker);
+        assert_eq!(ConfigurationState::new(&Config::default(), Component::Speaker).result, "Valid");
+        let state = ConfigurationState::new(&config(), Component::Speaker);
+        assert_eq!(state.result, "Invalid");
         assert_eq!(state.conditions[0].kind, "configReconcilerValid");
         assert!(state.error_summary.contains("BGPPeer bad: spec.myASN"), "{}", state.error_summary);
         // A bad peer is no matter of the allocator.
-        assert_eq!(ConfigurationState::new(Some(&config()), Component::Controller).result, "Valid");
+        assert_eq!(ConfigurationState::new(&config(), Component::Controller).result, "Valid");
     }
 }

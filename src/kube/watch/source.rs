@@ -8,7 +8,7 @@ use kube::api::{ListParams, WatchParams};
 use kube::core::params::VersionMatch;
 use kube::core::{ObjectList, Request, WatchEvent};
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::discovery::Discovery;
@@ -46,7 +46,6 @@ pub(super) struct Source {
 pub(super) struct Port {
     pub(super) id: SourceId,
     pub(super) changes: mpsc::Sender<(SourceId, Change)>,
-    pub(super) rediscover: watch::Receiver<u64>,
 }
 
 impl Port {
@@ -66,7 +65,6 @@ enum End {
     /// The API server ends watches after a while.
     Lifetime,
     Relist,
-    Rediscover,
 }
 
 impl Source {
@@ -90,16 +88,15 @@ impl Source {
     }
 
     /// Runs until the store's owner is gone.
-    pub(super) async fn run(mut self, mut port: Port) {
-        // Right after a fault or on demand only a fresh answer will do.
+    pub(super) async fn run(mut self, port: Port) {
+        // Right after a fault only a fresh answer will do.
         let mut fresh = false;
         loop {
-            port.rediscover.mark_unchanged();
             let max_age = if fresh { Duration::ZERO } else { self.options.probe / 2 };
             fresh = true;
             let result = match self.discovery.find(&self.selection.kind.kind, max_age).await {
-                Ok(Some(api)) => self.follow(&mut port, api).await,
-                Ok(None) => self.wait_until_served(&mut port).await.map(|asked| fresh = asked),
+                Ok(Some(api)) => self.follow(&port, api).await,
+                Ok(None) => self.wait_until_served(&port).await.map(|()| fresh = false),
                 Err(why) => Err(Fault::Other(why)),
             };
             let result = match result {
@@ -112,8 +109,8 @@ impl Source {
         }
     }
 
-    /// True when it was asked to look again.
-    async fn wait_until_served(&mut self, port: &mut Port) -> Result<bool, Fault> {
+    /// Returns when it is time to look again.
+    async fn wait_until_served(&mut self, port: &Port) -> Result<(), Fault> {
         self.in_trouble = false;
         if self.served.take().is_some() {
             tracing::warn!(kind = self.name(), "no longer served; the last known objects stay");
@@ -121,14 +118,13 @@ impl Source {
         }
         port.send(Change::NotServed).await?;
         tokio::select! {
-            () = sleep(self.options.probe) => Ok(false),
-            told = port.rediscover.changed() => told.map(|()| true).map_err(|_| Fault::Closed),
+            () = sleep(self.options.probe) => Ok(()),
             () = port.changes.closed() => Err(Fault::Closed),
         }
     }
 
     /// Lists and watches until the path is unknown or discovery is to be done again.
-    async fn follow(&mut self, port: &mut Port, api: ApiVersion) -> Result<(), Fault> {
+    async fn follow(&mut self, port: &Port, api: ApiVersion) -> Result<(), Fault> {
         // Another version may hold other objects; that it has none must not look like a deletion.
         let before = self.served.replace(api);
         self.doubtful |= before.is_some_and(|old| old != api);
@@ -141,10 +137,6 @@ impl Source {
             match self.step(port, &api, &mut position).await {
                 Ok(End::Lifetime) => {}
                 Ok(End::Relist) => self.list_anew(&mut position),
-                Ok(End::Rediscover) => {
-                    self.list_anew(&mut position);
-                    return Ok(());
-                }
                 Err(fault @ (Fault::Closed | Fault::NotFound)) => return Err(fault),
                 Err(Fault::NoStreaming(why)) => {
                     tracing::debug!(kind = self.name(), why, "the API server does not stream lists");
@@ -165,7 +157,7 @@ impl Source {
     }
 
     /// One list if need be, and one watch.
-    async fn step(&mut self, port: &mut Port, api: &ApiVersion, position: &mut Option<String>) -> Result<End, Fault> {
+    async fn step(&mut self, port: &Port, api: &ApiVersion, position: &mut Option<String>) -> Result<End, Fault> {
         if position.is_none() && !self.streams().await? {
             *position = Some(self.list(port, api).await?);
         }
@@ -244,7 +236,7 @@ impl Source {
     }
 
     /// Follows the changes after `position`, or from the beginning; `position` moves along.
-    async fn watch(&mut self, port: &mut Port, api: &ApiVersion, position: &mut Option<String>) -> Result<End, Fault> {
+    async fn watch(&mut self, port: &Port, api: &ApiVersion, position: &mut Option<String>) -> Result<End, Fault> {
         let mut stream = pin!(self.open(api, position.as_deref()).await?);
         // A streamed list that breaks off leaves no position, so that the next one starts from the beginning.
         let mut list = if position.is_none() {
@@ -259,7 +251,6 @@ impl Source {
             let confirm_at = self.confirm_at;
             let event = tokio::select! {
                 event = timeout(self.options.idle, stream.next()) => event,
-                told = port.rediscover.changed() => return told.map(|()| End::Rediscover).map_err(|_| Fault::Closed),
                 () = port.changes.closed() => return Err(Fault::Closed),
                 () = sleep_until(confirm_at.unwrap_or_else(Instant::now)), if confirm_at.is_some() => {
                     match self.confirm(port, api).await? {

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::{Target, WriteError, Writer};
 use crate::kube::metallb::status::{ServiceBGPStatus, ServiceBgpStatus};
 use crate::kube::objects::{ApiVersion, Key, Metadata};
+use crate::kube::words::fnv;
 
 /// The label that names the node of a ServiceBGPStatus.
 pub const NODE_LABEL: &str = "metallb.io/node";
@@ -48,9 +49,4 @@ impl Target {
         let name = format!("bgp-{:016x}", fnv(&format!("{node}/{service}")));
         Self::of::<ServiceBGPStatus>(api, Key::new(namespace, &name))
     }
-}
-
-/// FNV-1a: the name must be the same in every build.
-fn fnv(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3))
 }

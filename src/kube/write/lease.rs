@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use kube::Client;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client};
 use kube_lease_manager::{LeaseManager, LeaseManagerBuilder};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -83,6 +84,8 @@ impl Candidate {
                     backoff.reset();
                     tokio::select! {
                         () = self.compete(&manager) => {}
+                        // Nobody holds it: a new manager takes it at once, the present one only when it would have ended.
+                        () = self.given_back() => continue,
                         _ = &mut resigned => {
                             self.tell(false);
                             if let Err(error) = manager.release().await {
@@ -133,6 +136,27 @@ impl Candidate {
         }
     }
 
+    /// Returns when the holder, who is not us, has given the Lease back.
+    async fn given_back(&self) {
+        let mut leader = self.leader.subscribe();
+        let (mut was_held, mut free) = (false, 0);
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.terms.namespace);
+        loop {
+            // The candidate lives as long as this.
+            let _ = leader.wait_for(|leads| !leads).await;
+            sleep(LOOK).await;
+            // A Lease that cannot be read says nothing; whoever takes it finds out.
+            let Ok(Some(lease)) = leases.get_opt(&self.terms.name).await else { continue };
+            let is_held = lease.spec.and_then(|spec| spec.holder_identity).is_some_and(|holder| !holder.is_empty());
+            free = if is_held { 0 } else { free + 1 };
+            // One that nobody held before is being taken by the present manager, unless it thinks otherwise.
+            if !*leader.borrow() && free > if was_held { 0 } else { DOUBT } {
+                return;
+            }
+            was_held |= is_held;
+        }
+    }
+
     fn tell(&self, leads: bool) {
         let changed = self.leader.send_if_modified(|old| std::mem::replace(old, leads) != leads);
         if changed {
@@ -141,5 +165,9 @@ impl Candidate {
     }
 }
 
+/// How often those who do not lead look whether the Lease has been given back.
+const LOOK: Duration = Duration::from_secs(1);
+/// So many looks in a row at a Lease that nobody holds are not yet a reason to begin anew.
+const DOUBT: u32 = 3;
 /// First and longest pause before another attempt to take part.
 const RETRY: (Duration, Duration) = (Duration::from_millis(400), Duration::from_secs(10));

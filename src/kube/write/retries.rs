@@ -39,6 +39,11 @@ impl Retries {
         self.pauses.remove(key);
     }
 
+    /// How many failed and have not succeeded since.
+    pub fn count(&self) -> usize {
+        self.pauses.len()
+    }
+
     /// Whether it failed and is not due again.
     pub fn is_waiting(&self, key: &Key) -> bool {
         self.pauses.get(key).is_some_and(|pause| pause.until.is_some())

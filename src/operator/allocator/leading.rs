@@ -1,5 +1,6 @@
 //! One term as the leader: what objects say goes into the allocator, what it asks for goes to the API server.
 
+use super::statuses::Statuses;
 use super::{PATIENCE, Scope, tell};
 use crate::kube::client::Error;
 use crate::kube::metallb::allocator::{Allocator, Output, Queue, StatusWrite};
@@ -12,7 +13,7 @@ use crate::kube::objects::{ConfigMap, Key, Namespace, Object, Service};
 use crate::kube::selection::{LEGACY_CONFIG, Role, Scope as Watched, Selection, Selections};
 use crate::kube::store::Store;
 use crate::kube::watch::{Options, Watch};
-use crate::kube::write::{Events, Retries, WriteError, Writer};
+use crate::kube::write::{Events, Rate, Retries, WriteError, Writer};
 use crate::operator::news;
 use crate::operator::reports::{concerns_pools, of_complaint};
 use crate::operator::state::{Allocating, State};
@@ -33,8 +34,9 @@ pub struct Leading<'a> {
     watch: Watch,
     writer: Writer,
     events: Events,
+    statuses: Statuses,
     allocator: Allocator,
-    config: Config,
+    config: Arc<Config>,
     /// What of the store has been given to the allocator.
     seen: Seen,
     queue: Queue,
@@ -57,7 +59,12 @@ struct Seen {
 struct Told {
     is_due: bool,
     next: Instant,
+    /// What was decided at first is in the statuses, but for those that cannot be written.
+    was_settled: bool,
+    writes: u64,
     failed_writes: u64,
+    /// The last failure.
+    failure: String,
     refusals: BTreeMap<(String, &'static str), u64>,
 }
 
@@ -78,21 +85,31 @@ impl<'a> Leading<'a> {
         let watched = Watched { node_name: None, namespace: scope.namespace.clone(), calico_namespace: scope.namespace.clone() };
         let mut selections = Selections::for_roles(&[Role::Allocator], &watched);
         selections.add(Selection::of::<IPAddressPool>().in_namespace(&scope.namespace));
+        selections.add(Statuses::selection(&scope.namespace));
         let client = scope.connection.client()?;
         Ok(Self {
             state,
             leader,
             watch: Watch::start(&client, &selections, Options::default()),
             writer: Writer::new(scope.connection.impatient_client(PATIENCE)?, MANAGER, PATIENCE),
-            events: Events::start(client, MANAGER, &scope.identity),
+            events: Events::start(client, MANAGER, &scope.identity, RATE),
+            statuses: Statuses::new(&scope.connection, &scope.namespace)?,
             allocator: Allocator::new(scope.class.clone()),
-            config: Config::default(),
+            config: Arc::default(),
             seen: Seen::default(),
             queue: Queue::default(),
             writes: JoinSet::new(),
             retries: Retries::new(AGAIN),
             assigned: BTreeMap::new(),
-            told: Told { is_due: true, next: Instant::now(), failed_writes: 0, refusals: BTreeMap::new() },
+            told: Told {
+                is_due: true,
+                next: Instant::now(),
+                was_settled: false,
+                writes: 0,
+                failed_writes: 0,
+                failure: String::new(),
+                refusals: BTreeMap::new(),
+            },
         })
     }
 
@@ -100,6 +117,8 @@ impl<'a> Leading<'a> {
         let mut status = self.watch.status();
         let mut silence = tokio::time::interval(SILENCE);
         loop {
+            // The watch lives as long as this.
+            self.told.is_due |= status.has_changed().unwrap_or_default();
             if status.borrow_and_update().synced {
                 self.read();
                 self.decide();
@@ -114,6 +133,7 @@ impl<'a> Leading<'a> {
                     let (key, result) = done.expect("a write does not panic");
                     self.written(&key, result);
                 }
+                () = self.statuses.progress() => self.told.is_due = true,
                 () = until(next_retry) => self.retry(),
                 () = until(next_told) => {}
                 _ = silence.tick() => if self.queue.is_empty() { self.allocator.handle_silence() },
@@ -129,7 +149,7 @@ impl<'a> Leading<'a> {
             let config_map = store.list::<ConfigMap>().find(|map| map.metadata.name == LEGACY_CONFIG).cloned().map(Arc::new);
             let objects = check::Objects { pools: shared(store), config_map, ..check::Objects::default() };
             let before = std::mem::take(&mut self.config);
-            self.config = Config::build(&objects, &before);
+            self.config = Arc::new(Config::build(&objects, &before));
             self.allocator.handle_config(&self.config);
             let told: Vec<_> = before.complaints.iter().map(of_complaint).collect();
             for report in self.config.complaints.iter().filter(|c| concerns_pools(c)).map(of_complaint).filter(|r| !told.contains(r)) {
@@ -143,6 +163,8 @@ impl<'a> Leading<'a> {
         let namespace = |key: &Key, namespace: Option<&Namespace>| allocator.handle_namespace(&key.name, namespace);
         follow(store, &mut self.seen.namespaces, namespace);
         let (allocator, queue) = (&mut self.allocator, &mut self.queue);
+        // Also one that goes, about which nothing is to be written.
+        self.told.is_due |= self.seen.services.0 != store.changes_of::<Service>();
         follow(store, &mut self.seen.services, |key, service: Option<&Service>| {
             allocator.handle_service(key, service);
             if service.is_none() {
@@ -187,8 +209,10 @@ impl<'a> Leading<'a> {
 
     fn written(&mut self, key: &Key, result: Result<(), WriteError>) {
         self.queue.done(key, result.is_ok());
+        self.told.is_due |= !self.told.was_settled;
         match result {
             Ok(()) => {
+                self.told.writes += 1;
                 self.retries.forget(key);
                 if let Some(event) = self.assigned.remove(key) {
                     self.publish(&event);
@@ -197,7 +221,7 @@ impl<'a> Leading<'a> {
             Err(WriteError::NotFound) => self.queue.forget(key),
             Err(e) => {
                 self.told.failed_writes += 1;
-                self.told.is_due = true;
+                (self.told.failure, self.told.is_due) = (e.to_string(), true);
                 let after = self.retries.add(key.clone());
                 match e {
                     WriteError::Conflict(_) => debug!(service = %key, reason = %e, ?after, "the status was not written"),
@@ -225,17 +249,34 @@ impl<'a> Leading<'a> {
         }
     }
 
+    /// Why the work is not done.
+    fn hindrance(&mut self) -> Option<String> {
+        let status = self.watch.status().borrow().clone();
+        if !status.synced || !status.connected {
+            return Some(status.reason.unwrap_or_else(|| "waits for the API server".to_owned()));
+        }
+        let (waiting, failing) = (self.queue.len(), self.retries.count());
+        self.told.was_settled |= waiting <= failing;
+        if !self.told.was_settled {
+            return Some(format!("{waiting} statuses are to be written"));
+        }
+        let is_stuck = failing > 0 && self.told.writes == 0;
+        is_stuck.then(|| format!("no status of {failing} could be written: {}", self.told.failure))
+    }
+
     /// At most once a second: with many Services it costs.
     fn tell_what_is(&mut self) {
         if !self.told.is_due || Instant::now() < self.told.next {
             return;
         }
         (self.told.is_due, self.told.next) = (false, Instant::now() + TELL);
-        let is_synced = self.watch.status().borrow().synced;
+        let hindrance = self.hindrance();
         let complaints = self.config.complaints.iter().filter(|complaint| concerns_pools(complaint));
         let allocating = Allocating {
             is_leader: true,
-            is_settled: is_synced && self.queue.is_empty(),
+            hindrance,
+            waiting: self.queue.len(),
+            config: Arc::clone(&self.config),
             failed_writes: self.told.failed_writes,
             refusals: self.told.refusals.clone(),
             reports: complaints.map(of_complaint).collect(),
@@ -243,6 +284,9 @@ impl<'a> Leading<'a> {
             ..Allocating::of(&self.allocator)
         };
         tell(self.state, allocating);
+        if self.watch.status().borrow().synced && *self.leader.borrow() {
+            self.statuses.write(&self.allocator, &self.config, self.watch.store());
+        }
     }
 }
 
@@ -279,6 +323,7 @@ fn follow<T: Object>(store: &Store, (since, present): &mut (u64, BTreeSet<Key>),
 const ASSIGNED: &str = "IPAllocated";
 /// Owner of the fields that we write, and reporter of Events.
 const MANAGER: &str = "kubgp-allocator";
+const RATE: Rate = Rate { burst: 200, per_second: 5 };
 /// Writes under way together.
 const AT_ONCE: usize = 16;
 /// First and longest pause before a failed write is tried again; each attempt tries several times by itself.

@@ -85,6 +85,7 @@ fn row(name: &str, service: &Service) -> Wanted {
         peers: Vec::new(),
         reason: gate.map_or_else(String::new, |gate| gate.code().to_owned()),
         remedy: gate.map(|gate| gate.remedy().to_owned()),
+        refusal: None,
     };
     Wanted { row, routes }
 }

@@ -66,7 +66,7 @@ pub fn import(file_name: &str, text: &str, format: Format, namespace: &str) -> R
     rename(&mut document);
     let config = Config::check(&document.specs, &Config::default(), &mut report);
     let resources = resources(&document, namespace);
-    let configuration = configuration(&config, namespace);
+    let configuration = configuration(&config, namespace, &mut report);
     Ok(Imported { resources, configuration, complaints: report.0 })
 }
 
@@ -219,14 +219,12 @@ fn yaml<T: Serialize>(value: &T) -> String {
     if text.ends_with('\n') { text } else { text + "\n" }
 }
 
-/// The same sessions without objects. Addresses of Services need the objects, so that pools are only told about.
-fn configuration(config: &Config, namespace: &str) -> String {
+/// The same sessions, pools and attributes without objects. Addresses of Services need the objects; those of the file are chosen by hand.
+fn configuration(config: &Config, namespace: &str, report: &mut Report) -> String {
     let mut text = String::new();
-    note(&mut text, "The sessions, for a daemon that follows no cluster. One that follows the custom resources needs this instead:");
+    note(&mut text, "Sessions and pools, for a daemon that follows no cluster. One that follows the custom resources needs this instead:");
     note(&mut text, &format!("  kubernetes: {{ enabled: true, namespace: {namespace}, roles: [vip, allocator] }}"));
-    for pool in config.pools.values() {
-        note(&mut text, &format!("The addresses of pool {} are given to Services by the role allocator only.", pool.name));
-    }
+    let vips = vips(config, &mut text, report);
     let mut neighbors = Vec::new();
     for peer in config.peers.values() {
         let mut neighbor = peers::neighbor(peer);
@@ -248,9 +246,49 @@ fn configuration(config: &Config, namespace: &str) -> String {
         policies: Some(BTreeMap::from([(NOTHING.to_owned(), vec![peers::reject()])])).filter(|_| !neighbors.is_empty()),
         bfd: profiles(config),
         neighbors: Some(neighbors).filter(|all| !all.is_empty()),
+        vips,
         ..File::default()
     };
     text + &yaml(&file)
+}
+
+/// The pools that are announced, and how. An address is announced when `vips.services` names it.
+fn vips(config: &Config, text: &mut String, report: &mut Report) -> Option<file::Vips> {
+    let mut vips = file::Vips::default();
+    for advertisement in config.advertisements.values() {
+        let names: Vec<String> =
+            config.pools.values().filter(|pool| advertisement.pools.includes(pool)).map(|pool| pool.name.clone()).collect();
+        if names.is_empty() {
+            continue;
+        }
+        if (advertisement.aggregation, advertisement.aggregation_v6) != (32, 128) {
+            let what = ("addresses of the file are announced by themselves".to_owned(), "announce the aggregate in originate.networks");
+            report.warn(&advertisement.source, "aggregationLength", Fault::Unsupported, what);
+        }
+        let (standard, large) = peers::split(&advertisement.communities);
+        let given = |texts: Vec<String>| Some(texts).filter(|texts| !texts.is_empty());
+        vips.advertise.get_or_insert_default().push(file::VipAdvertisement {
+            pools: Some(names),
+            communities: given(standard),
+            large_communities: given(large),
+            local_pref: advertisement.local_pref,
+            ..file::VipAdvertisement::default()
+        });
+    }
+    for pool in config.pools.values() {
+        if !config.advertisements.values().any(|advertisement| advertisement.pools.includes(pool)) {
+            note(text, &format!("Pool {} is for layer 2, which kubgp does not announce: it is left out.", pool.name));
+            continue;
+        }
+        let ranges = pool.blocks.iter().map(|block| format!("{}-{}", block.first, block.last));
+        vips.pools.get_or_insert_default().push(file::VipPool { name: Some(pool.name.clone()), addresses: Some(ranges.collect()) });
+        if !pool.auto_assign || pool.avoid_buggy {
+            note(text, &format!("auto-assign and avoid-buggy-ips of pool {} are for the role allocator.", pool.name));
+        }
+    }
+    vips.pools.as_ref()?;
+    note(text, "An address is announced when vips.services names it: services: [{ name: web, addresses: [ADDRESS] }].");
+    Some(vips)
 }
 
 /// The BFD profiles that peers name.

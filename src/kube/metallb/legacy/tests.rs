@@ -55,9 +55,9 @@ spec:
 ";
 
 const CONFIGURATION: &str = "\
-# The sessions, for a daemon that follows no cluster. One that follows the custom resources needs this instead:
+# Sessions and pools, for a daemon that follows no cluster. One that follows the custom resources needs this instead:
 #   kubernetes: { enabled: true, namespace: metallb-system, roles: [vip, allocator] }
-# The addresses of pool my-ip-space are given to Services by the role allocator only.
+# An address is announced when vips.services names it: services: [{ name: web, addresses: [ADDRESS] }].
 apiVersion: kubgp.io/v1
 router:
   asn: 64500
@@ -74,6 +74,14 @@ neighbors:
 policies:
   nothing:
   - action: reject
+vips:
+  pools:
+  - name: my-ip-space
+    addresses:
+    - 172.40.100.0-172.40.100.255
+  advertise:
+  - pools:
+    - my-ip-space
 ";
 
 fn config_map(text: &str) -> Arc<ConfigMap> {
@@ -256,6 +264,34 @@ bfd-profiles:
         let plan = plan.unwrap_or_else(|e| panic!("{}", e.render(false)));
         assert_eq!(plan.peers.len(), text.matches("peer-address").count());
     }
+}
+
+/// An address of an imported pool is announced with what its advertisements say.
+#[test]
+fn printed_pools_are_good_for_services_of_the_file() {
+    let text = "\
+peers:
+- { my-asn: 64500, peer-asn: 64500, peer-address: 10.0.0.1 }
+bgp-communities: { mine: '64500:7' }
+address-pools:
+- name: p
+  protocol: bgp
+  addresses: [10.1.0.0/24]
+  avoid-buggy-ips: true
+  bgp-advertisements: [{ localpref: 200, communities: [mine] }, { aggregation-length: 24, communities: ['64500:8'] }]
+- { name: l2, protocol: layer2, addresses: [10.2.0.0/24] }
+";
+    let imported = import("config.yaml", text, Format::Metallb, "metallb-system").unwrap();
+    let told: Vec<_> = imported.complaints.iter().map(|c| (c.severity, c.path.as_str())).collect();
+    assert!(told.contains(&(Severity::Warning, "address-pools[0].bgp-advertisements[1].aggregation-length")), "{told:?}");
+    assert!(imported.configuration.contains("# Pool l2 is for layer 2"), "{}", imported.configuration);
+    assert!(imported.configuration.contains("# auto-assign and avoid-buggy-ips of pool p are for the role allocator"));
+    let file = format!("{}  services:\n  - {{ name: web, addresses: [10.1.0.5], bind: false }}\n", imported.configuration);
+    let host = LocalHost { first_ipv4: Some([10, 9, 9, 9].into()) };
+    let plan = crate::config::load_text("kubgp.yaml", &file, &[], &host).unwrap_or_else(|e| panic!("{}", e.render(false)));
+    let network = &plan.vips.services["web"].networks[0];
+    assert_eq!((network.prefix.to_string(), network.attrs.head().local_pref()), ("10.1.0.5/32".to_owned(), Some(200)));
+    assert!(network.attrs.communities().eq([64500 << 16 | 7, 64500 << 16 | 8]));
 }
 
 #[test]
