@@ -13,7 +13,7 @@ use kubgp::kube::metallb::check::Objects;
 use kubgp::kube::metallb::class::{ALLOCATED_FROM, annotation_name};
 use kubgp::kube::metallb::model::Config;
 use kubgp::kube::metallb::peers::{Lowering, Surroundings};
-use kubgp::kube::metallb::status::service_status;
+use kubgp::kube::metallb::status::{ServiceBgpStatus, status_of};
 use kubgp::kube::metallb::values::AnyCommunity;
 use kubgp::kube::objects::{ConfigMap, EndpointSlice, Key, Namespace, Node, Object, Secret, Service};
 use serde::de::DeserializeOwned;
@@ -191,6 +191,12 @@ impl Run {
         }
     }
 
+    /// Where every peer has taken everything.
+    fn status(&self, service: &Key) -> Option<ServiceBgpStatus> {
+        let routes = self.announcer.routes_of(service).into_iter().map(|route| (route.prefix, route.peers)).collect();
+        status_of(&self.announcer.node().name, service, &routes, |_, _| true)
+    }
+
     fn answer(&mut self, events: Vec<Value>) -> Value {
         let announcements: Vec<_> = self.announcer.announcements().collect();
         let attributes = |a: &kubgp::kube::metallb::announce::Attributes| {
@@ -230,8 +236,7 @@ impl Run {
         let why = self.known.iter().filter_map(|key| self.announcer.explain(key));
         let why: Map<String, Value> =
             why.map(|e| (e.service.to_string(), json!(format!("{} at {}", e.reason, e.steps.last().map_or("", |s| s.stage))))).collect();
-        let status: Vec<Value> =
-            self.known.iter().filter_map(|key| service_status(&self.announcer, key, |_, _| true)).map(|s| json!(s)).collect();
+        let status: Vec<Value> = self.known.iter().filter_map(|key| self.status(key)).map(|s| json!(s)).collect();
         let around = Surroundings { tags: 16, ..Surroundings::default() };
         let lowered = self.lowering.lower(&self.config, &self.announcer.node().labels, &announcements, &around);
         let file = serde_json::to_value(&lowered.input.file).unwrap();

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use crate::backend::Memo;
-use crate::http::{get, local};
+use crate::http::{fetch, get, local};
+use crate::setup::{Net, eventually};
 
 /// What Alice asserts of every answer before it reads on.
 async fn answer(at: SocketAddr, path: &str) -> Value {
@@ -107,4 +108,40 @@ async fn routes() {
     assert!(found.as_array().unwrap().iter().all(|route| route["network"].as_str().unwrap().starts_with("10.1.")), "{found}");
     assert_eq!(get(at, "/lg/api/routes/protocol/nobody").await.status, 404);
     assert_eq!(get(at, "/lg/api/routes/table/other").await.status, 404);
+}
+
+/// A daemon with a session, as it is.
+#[test]
+fn of_a_real_daemon() {
+    let net = Net::new(214);
+    let accepts = "policies: { low: [{ match: { prefixes: [198.51.100.0/24] }, action: accept }, { action: reject }] }\n";
+    let glass = net.config(1, 64512, &net.neighbor("edge", 1, 2, "asn: 65001, import: [low]"), accepts);
+    let glass = net.start(1, &glass);
+    let networks =
+        "{ prefix: 198.51.100.0/24, nextHop: 10.8.8.8, communities: [\"65001:7\"] }, { prefix: 203.0.113.0/24, nextHop: 10.8.8.8 }";
+    let edge = net.config(2, 65001, &net.neighbor("glass", 2, 1, "asn: 64512"), &Net::originate(networks));
+    let _edge = net.start(2, &edge);
+    glass.established("edge");
+    glass.has("show rib filtered", "203.0.113.0/24");
+    let body = |path: &str| -> Value {
+        let text = fetch(&glass.http, &format!("/lg/api{path}"));
+        serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    let counts = eventually("the counts are those of the session", || {
+        let protocols = body("/protocols/bgp")["protocols"].clone();
+        (protocols["edge"]["routes"]["filtered"] == 1).then(|| protocols["edge"].clone())
+    });
+    assert_eq!(
+        (counts["state"].as_str(), counts["routes"]["imported"].as_u64(), counts["neighbor_as"].as_u64()),
+        (Some("up"), Some(1), Some(65001))
+    );
+    for (path, prefix) in [("protocol", "198.51.100.0/24"), ("filtered", "203.0.113.0/24")] {
+        let routes = body(&format!("/routes/{path}/edge"))["routes"].clone();
+        assert_eq!((routes.as_array().map(Vec::len), routes[0]["network"].as_str()), (Some(1), Some(prefix)), "{path}: {routes}");
+        check_route(&routes[0]);
+        assert_eq!((routes[0]["gateway"].as_str(), routes[0]["bgp"]["next_hop"].as_str()), (Some(net.ip(2).as_str()), Some("10.8.8.8")));
+        assert_eq!(routes[0]["bgp"]["as_path"][0], "65001");
+    }
+    let route = body("/routes/prefix?prefix=198.51.100.77")["routes"][0].clone();
+    assert_eq!((route["network"].as_str(), route["bgp"]["communities"][0][1].as_u64()), (Some("198.51.100.0/24"), Some(7)));
 }

@@ -62,29 +62,17 @@ fn sessions_and_routes_of_real_daemons_live() {
     browser.until("document.querySelector('.events')?.innerText.includes('session established')");
     assert!(browser.text("location.pathname") == "/lg/", "the root leads to the page");
 
+    // What is drawn anew takes the focus from nobody.
+    browser.eval("document.querySelector('.down a').focus(); window.then = document.querySelector('.down .for').innerText");
+    browser.until("document.querySelector('.down .for').innerText !== window.then");
+    assert_eq!(browser.text("document.activeElement.closest('.down')?.querySelector('a').innerText"), "gone");
+
     browser.eval("document.querySelector('nav a[href=\"#/neighbors\"]').click()");
     browser.until("document.querySelectorAll('table.grid tbody tr').length === 2");
     assert!(row(&mut browser, &up).contains("up iBGP 64512 Established"), "{}", row(&mut browser, &up));
     assert!(row(&mut browser, &gone).contains("gone eBGP 65001"), "{}", row(&mut browser, &gone));
 
-    // What a neighbor or the file says is text.
-    browser.eval(&format!("location.hash = '#/neighbors/{up}'"));
-    browser.until("document.querySelector('.headline')?.innerText.includes('<img src=x')");
-    browser.until("document.querySelector('.events')?.innerText.includes('OpenConfirm → Established')");
-    browser.eval("document.getElementById('tab-in').click()");
-    browser.until("document.querySelector('#routes-panel table')?.innerText.includes('198.51.100.0/24')");
-    browser.eval("document.getElementById('tab-out').click()");
-    browser.until("document.querySelector('#routes-panel table')?.innerText.includes('203.0.113.0/24')");
-    assert_eq!(browser.eval("document.querySelectorAll('main img').length"), 0);
-
-    browser.eval("location.hash = '#/lookup'");
-    browser.until("document.activeElement?.id === 'prefix'");
-    browser.type_text("198.51.100.9");
-    browser.press("Enter");
-    browser.until("document.querySelector('.steps')?.innerText.includes('from 127.61.213.2 (up)')");
-    browser.until("document.querySelector('h2.prefix')?.innerText === '198.51.100.0/24'");
-    browser.until("document.querySelector('main .events')?.innerText.includes('best from up')");
-    assert!(browser.text("document.querySelector('main').innerText").contains("best: only path"));
+    details_and_lookup(&mut browser, &up);
 
     // Live: nobody touches the page.
     browser.eval("location.hash = '#/neighbors'");
@@ -107,6 +95,28 @@ fn sessions_and_routes_of_real_daemons_live() {
     browser.until("document.getElementById('alarm').innerText === ''");
     browser.until("document.getElementById('live').innerText.includes('Live')");
     eventually("it is the new one that answers", || again.get("/livez"));
+}
+
+/// One neighbor, its routes, and a prefix that it sent.
+fn details_and_lookup(browser: &mut Browser, up: &str) {
+    // What a neighbor or the file says is text.
+    browser.eval(&format!("location.hash = '#/neighbors/{up}'"));
+    browser.until("document.querySelector('.headline')?.innerText.includes('<img src=x')");
+    browser.until("document.querySelector('.events')?.innerText.includes('OpenConfirm → Established')");
+    browser.eval("document.getElementById('tab-in').click()");
+    browser.until("document.querySelector('#routes-panel table')?.innerText.includes('198.51.100.0/24')");
+    browser.eval("document.getElementById('tab-out').click()");
+    browser.until("document.querySelector('#routes-panel table')?.innerText.includes('203.0.113.0/24')");
+    assert_eq!(browser.eval("document.querySelectorAll('main img').length"), 0);
+
+    browser.eval("location.hash = '#/lookup'");
+    browser.until("document.activeElement?.id === 'prefix'");
+    browser.type_text("198.51.100.9");
+    browser.press("Enter");
+    browser.until("document.querySelector('.steps')?.innerText.includes('from 127.61.213.2 (up)')");
+    browser.until("document.querySelector('h2.prefix')?.innerText === '198.51.100.0/24'");
+    browser.until("document.querySelector('main .events')?.innerText.includes('best from up')");
+    assert!(browser.text("document.querySelector('main').innerText").contains("best: only path"));
 }
 
 /// As many neighbors as a reflector has.

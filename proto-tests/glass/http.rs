@@ -228,7 +228,7 @@ fn a_reload_closes_and_opens_it() {
 }
 
 /// Status line, head and body, or nothing while nobody listens.
-fn fetch(at: &str, path: &str) -> String {
+pub fn fetch(at: &str, path: &str) -> String {
     use std::io::{Read, Write};
     let mut text = String::new();
     if let Ok(mut stream) = std::net::TcpStream::connect(at) {

@@ -114,6 +114,27 @@ fn route(daemon: &Daemon, view: &str, prefix: &str) -> Value {
     daemon.items(view).into_iter().find(|item| item["prefix"] == prefix).unwrap_or_default()
 }
 
+/// CalicoNodeStatus as JSON, and `show route` at BIRD's socket.
+fn tells_as_calico_does(net: &Net, node: &Daemon) {
+    let status = node.json("show calico");
+    assert_eq!((&status["kind"], &status["agent"]["birdV4"]["routerID"]), (&json!("CalicoNodeStatus"), &json!("10.0.0.9")));
+    assert_eq!((&status["bgp"]["numberEstablishedV4"], &status["bgp"]["numberNotEstablishedV4"]), (&json!(2), &json!(0)), "{status}");
+    let peers: Vec<_> =
+        status["bgp"]["peersV4"].as_array().unwrap().iter().map(|peer| (&peer["peerIP"], &peer["type"], &peer["state"])).collect();
+    let expected = [INNER, OUTER].map(|host| json!(net.ip(host)));
+    let (node_peer, established) = (json!("NodePeer"), json!("Established"));
+    assert_eq!(peers, expected.each_ref().map(|address| (address, &node_peer, &established)));
+    let routes = status["routes"]["routesV4"].as_array().unwrap();
+    let of = |prefix: &str| routes.iter().find(|route| route["destination"] == prefix).unwrap();
+    assert_eq!(of("10.244.1.0/26")["learnedFrom"], json!({"sourceType": "Static"}));
+    assert_eq!(of("10.244.9.0/26")["learnedFrom"], json!({"sourceType": "BGPPeer", "peerIP": net.ip(INNER)}));
+    let text =
+        reflectors::ask_as_bird(net, "bird.ctl", "show route 10.244.9.0/26\nshow route primary protocol static1\nshow route count\n");
+    let hop = format!("1007-10.244.9.0/26      via 10.1.1.{INNER} [Node_{}_port_{} ", net.ip(INNER).replace('.', "_"), net.port);
+    assert!(text.contains(&hop) && text.contains(" 10.246.2.0/26      blackhole [static1 "), "{text}");
+    assert!(text.lines().last().unwrap().starts_with("9001 "), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filters_decide_before_the_built_in_rules_and_in_their_order() {
     let net = Net::new(146);
@@ -154,6 +175,7 @@ async fn filters_decide_before_the_built_in_rules_and_in_their_order() {
     assert_eq!(route(&node, "show rib", "10.250.2.0/25")["localPref"], json!(2_147_483_547));
     assert_eq!(route(&node, "show rib", "10.250.4.0/24")["communities"], json!(["64512:44"]));
 
+    tells_as_calico_does(&net, &node);
     // Other objects, the same sessions.
     let since = || [INNER, OUTER].map(|host| node.neighbor(&net.ip(host))["stateSince"].clone());
     let before = since();

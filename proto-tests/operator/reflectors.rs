@@ -11,14 +11,7 @@ use std::time::{Duration, Instant};
 
 /// What `calicoctl node status` and exporters ask of BIRD.
 pub fn answers_as_bird(net: &Net, name: &str) {
-    let ask = |socket: &str, commands: &str| {
-        let mut stream = UnixStream::connect(net.directory.path().join(socket)).unwrap();
-        stream.write_all(commands.as_bytes()).unwrap();
-        stream.shutdown(Shutdown::Write).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        text
-    };
+    let ask = |socket: &str, commands: &str| ask_as_bird(net, socket, commands);
     let text = ask("bird.ctl", "show status\nshow protocols\nconfigure\n");
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("0001 BIRD ") && lines[0].ends_with(" ready."), "{text}");
@@ -27,6 +20,16 @@ pub fn answers_as_bird(net: &Net, name: &str) {
     assert_eq!(row.split_whitespace().take(3).collect::<Vec<_>>(), ["BGP", "master", "start"], "{text}");
     assert!(lines.last().unwrap().starts_with("9001 "), "{text}");
     assert!(!ask("bird6.ctl", "show protocols\n").contains("1002-"), "no session is over IPv6");
+}
+
+/// The answers to some commands, one a line, and the greeting before them.
+pub fn ask_as_bird(net: &Net, socket: &str, commands: &str) -> String {
+    let mut stream = UnixStream::connect(net.directory.path().join(socket)).unwrap();
+    stream.write_all(commands.as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
 
 /// The same object in the other group.

@@ -156,6 +156,32 @@ fn lists(speaker: &Daemon) {
     assert!(nobody["problems"][0].as_str().unwrap().contains("no usable peer `gone`"), "{nobody}");
 }
 
+/// A peer never hears of a part, and then of the rest: before everything was listed once there is no session, and then one with all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_said_before_everything_is_known() {
+    let net = Net::new(142);
+    let Some(own) = own_address().await.map(|own| own.to_string()) else { return };
+    let server = ApiServer::start().await.unwrap();
+    server.order(&Order { forbidden: Some(["endpointslices".to_owned()].into()), ..Order::default() });
+    server.put(node(&net, "n1", RR, Value::Null));
+    server.put(metallb("IPAddressPool", "v1beta1", "public", json!({"addresses": ["203.0.113.0/24"]})));
+    server.put(metallb("BGPAdvertisement", "v1beta1", "all", json!({})));
+    server.put(peer(&net, "tor", CLIENT, &own, Value::Null));
+    (1..=9).for_each(|i| put(&server, &format!("s{i}"), &format!("203.0.113.{i}"), Some("n1"), "Local"));
+    let identity = format!("router: {{ id: 10.0.0.9 }}\nlisten: [{{ address: {own}, port: {} }}]\n", net.port);
+    let speaker = follower(&net, &server, "nodeName: n1, roles: [vip]", &identity);
+    let tor = tor(&net, CLIENT, &own, None);
+    let says = |words: &str| speaker.get("/readyz?verbose").is_some_and(|(_, body)| body.contains(words)).then_some(());
+    eventually("it says what it waits for", || says("endpointslices is forbidden"));
+    assert!(names(&speaker).is_empty() && !is_ready(&speaker));
+    server.order(&Order { forbidden: Some(BTreeSet::new()), ..Order::default() });
+    (1..=9).for_each(|i| tor.has("show rib in", &format!("203.0.113.{i}/32")));
+    eventually("the end of the table", || (tor.neighbor("rr")["families"][0]["eorReceived"] == true).then_some(()));
+    // All addresses have the same attributes: they left in one message, and nothing but the end of the table after it.
+    let sent = updates(&speaker, "tor");
+    assert!(sent <= 2, "{sent} messages");
+}
+
 /// A node sees the Services and the pools, and so why one has no address, though no allocator tells it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_knows_why_a_service_has_no_address() {

@@ -2,7 +2,7 @@
 
 use super::apiserver::ApiServer;
 use super::setup::{Net, eventually};
-use super::{CLIENT, RR, follower, metallb, node, own_address, peer_of, service, slice};
+use super::{CLIENT, RR, calico, cluster, follower, metallb, node, own_address, peer_of, service, slice};
 use serde_json::{Value, json};
 
 const STATUS: &str = "metallb.io/v1beta1/ServiceBGPStatus";
@@ -25,7 +25,7 @@ fn become_so(server: &ApiServer, expected: &[(&str, &[&str])]) {
 /// Waits for an Event on an object; its kind is part of the name.
 fn is_told(server: &ApiServer, object: &str, words: &str) {
     let of_it = |event: &&Value| format!("{} {}", event["regarding"]["kind"], event["regarding"]["name"]).replace('"', "") == object;
-    let line = |event: &Value| format!("{} {} {}", event["type"], event["reason"], event["note"]).replace('\\', "").replace('"', "");
+    let line = |event: &Value| format!("{} {} {}", event["type"], event["reason"], event["note"]).replace(['\\', '"'], "");
     eventually(&format!("{words} is told on {object}"), || {
         server.list("events.k8s.io/v1/Event").iter().filter(of_it).any(|event| line(event).contains(words)).then_some(())
     });
@@ -107,4 +107,30 @@ async fn a_service_shows_the_peers_that_were_sent_its_address() {
     become_so(&server, &[("elsewhere", &["x"]), ("web", &["tor-a"])]);
     server.delete("v1/Service", "shop", "web");
     become_so(&server, &[("elsewhere", &["x"])]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contradiction_is_told_on_both_objects() {
+    let net = Net::new(147);
+    let server = ApiServer::start().await.unwrap();
+    cluster(&net, &server);
+    let tor = net.ip(21);
+    server.put(calico("BGPPeer", "tor-c", json!({"peerIP": tor, "asNumber": 65001})));
+    server.put(metallb("BGPPeer", "v1beta2", "tor-m", json!({"myASN": 64512, "peerASN": 65009, "peerAddress": tor})));
+    let speaker = follower(&net, &server, "nodeName: rr, roles: [vip, reflector]", "");
+    is_told(
+        &server,
+        "BGPPeer tor-c",
+        &format!("Warning ConfigurationError spec.asNumber: AS 65001 for {tor}, but MetalLB's BGPPeer default/tor-m says"),
+    );
+    is_told(
+        &server,
+        "BGPPeer tor-m",
+        &format!("Warning ConfigurationError spec.peerASN: AS 65009 for {tor}, but Calico's BGPPeer tor-c says"),
+    );
+    let of = |name: &str| server.list("events.k8s.io/v1/Event").into_iter().find(|event| event["regarding"]["name"] == name).unwrap();
+    let place = |name: &str| (of(name)["regarding"]["apiVersion"].clone(), of(name)["metadata"]["namespace"].clone());
+    assert_eq!(place("tor-c"), (json!("crd.projectcalico.org/v1"), json!("default")));
+    assert_eq!(place("tor-m"), (json!("metallb.io/v1beta2"), json!("default")));
+    assert!(speaker.ok("show config").contains("# error: BGPPeer tor-c: spec.asNumber"));
 }

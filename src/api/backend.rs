@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 use super::query::{EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
     ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, BmpStation, Config, ConfigView, Drain, DrainRequest, Event,
-    FibEntry, History, Interface, ListMeta, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo,
-    PolicyTableRequest, PolicyTableResult, PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult,
-    RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
+    FibEntry, History, Interface, ListMeta, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, NodeStatus,
+    PolicyInfo, PolicyTableRequest, PolicyTableResult, PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest,
+    ReloadResult, RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
 };
 
 /// The future of one answer.
@@ -110,6 +110,11 @@ pub trait Backend: Send + Sync + 'static {
     fn set_log(&self, request: LogRequest) -> Answer<'_, LogStatus>;
     /// The last lines of the log, oldest first.
     fn log(&self) -> Answer<'_, String>;
+
+    /// What CalicoNodeStatus has about this node; not every daemon is on one of Calico's.
+    fn node_status(&self) -> Answer<'_, NodeStatus> {
+        Box::pin(async { Err(Problem::not_found("this is no node of Calico")) })
+    }
 
     fn readiness(&self) -> Answer<'_, Readiness>;
     /// Prometheus text, exposition format 0.0.4.

@@ -1,8 +1,11 @@
 //! The control protocol of BIRD 1.6, as far as its readers go: `calicoctl node status`, the reporter behind CalicoNodeStatus and
-//! exporters ask for protocols and for the status. Nothing can be changed this way.
+//! exporters ask for protocols, routes and the status. Nothing can be changed this way.
 
+mod route;
 #[cfg(test)]
 mod tests;
+
+pub use route::{Route, Routes};
 
 use super::types::{Admin, Neighbor, NeighborType, SessionState};
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +30,8 @@ pub enum Question {
     Protocols { all: bool, name: Option<String> },
     /// `show status`.
     Status,
+    /// `show route [all] [primary] [protocol NAME] [[for] PREFIX]`.
+    Routes(Routes),
 }
 
 impl Question {
@@ -42,6 +47,9 @@ impl Question {
         if is(what, "status", 2) && rest.is_empty() {
             return Some(Self::Status);
         }
+        if is(what, "route", 1) {
+            return Routes::read(&rest).map(Self::Routes);
+        }
         if !is(what, "protocols", 1) {
             return None;
         }
@@ -56,11 +64,12 @@ impl Question {
         }
     }
 
-    /// The whole answer; `neighbors` are those of one address family.
-    pub fn answer(&self, facts: &Facts, neighbors: &[Neighbor]) -> String {
+    /// The whole answer; `neighbors` and `routes` are those of one address family, the latter those that the question is about.
+    pub fn answer(&self, facts: &Facts, neighbors: &[Neighbor], routes: &[Route]) -> String {
         let mut reply = Reply::default();
         match self {
             Self::Status => status(facts, &mut reply),
+            Self::Routes(asked) => return asked.answer(facts, routes),
             Self::Protocols { all, name } => {
                 let wanted = |n: &&Neighbor| name.as_ref().is_none_or(|name| matches(name, &protocol(n)));
                 let mut found = neighbors.iter().filter(wanted).peekable();
@@ -89,7 +98,7 @@ pub fn greeting(version: &str) -> String {
 
 /// The answer to a command that is not understood.
 pub fn refusal() -> &'static str {
-    "9001 only show status and show protocols are known here\n"
+    "9001 only show status, show protocols and show route are known here\n"
 }
 
 /// Lines of a reply: a code and `-`, a blank where the code stays the same, a code and a blank at the end.
@@ -105,6 +114,11 @@ impl Reply {
     /// A line that goes on with the code of the last.
     fn more(&mut self, text: &str) {
         self.put(" ", text);
+    }
+
+    /// A line that names its code where that is another than the last one's.
+    fn next(&mut self, last: &mut Option<u16>, code: u16, text: &str) {
+        if last.replace(code) == Some(code) { self.more(text) } else { self.first(code, text) }
     }
 
     fn end(&mut self, code: u16, text: &str) {
@@ -131,7 +145,11 @@ fn status(facts: &Facts, reply: &mut Reply) {
 
 /// Calico's name of the session; neighbors without name go by their address, as BIRD's words allow it.
 fn protocol(neighbor: &Neighbor) -> String {
-    neighbor.name.clone().unwrap_or_else(|| format!("Neighbor_{}", neighbor.label().replace(['.', ':', '%'], "_")))
+    neighbor.name.clone().unwrap_or_else(|| unnamed(&neighbor.label()))
+}
+
+fn unnamed(label: &str) -> String {
+    format!("Neighbor_{}", label.replace(['.', ':', '%'], "_"))
 }
 
 fn row(facts: &Facts, neighbor: &Neighbor) -> String {

@@ -20,3 +20,5 @@ pub mod server;
 pub mod session_trace;
 mod stream;
 pub mod types;
+
+pub use routes::description;

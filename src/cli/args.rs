@@ -266,6 +266,8 @@ pub enum Command {
 pub enum Show {
     /// The daemon in a few lines, and its neighbors
     Summary,
+    /// What CalicoNodeStatus has about this node, as JSON or YAML
+    Calico,
     /// Neighbors, one a line; with PEER everything about one
     #[command(visible_alias = "neighbor")]
     Neighbors(ShowNeighbors),

@@ -26,6 +26,7 @@ const NOTHING: () = ();
 pub(super) async fn show(context: &mut Context<'_>, what: &Show) -> Result<(), Failure> {
     match what {
         Show::Summary => summary(context).await,
+        Show::Calico => calico(context).await,
         Show::Neighbors(args) => neighbors(context, args).await,
         Show::Rib { words } => rib(context, words).await,
         Show::Route { prefix } => document::<RouteDetail>(context, &format!("/v1/routes/{prefix}"), &NOTHING).await,
@@ -224,6 +225,18 @@ async fn fib(context: &mut Context<'_>, word: FibWord) -> Result<(), Failure> {
     };
     let family = context.global.family();
     rows::<FibEntry, _>(context, "/v1/fib", |format| FibQuery { view, family, format }).await
+}
+
+/// A document in the words of another project, which has no table of ours.
+async fn calico(context: &mut Context<'_>) -> Result<(), Failure> {
+    let status: serde_json::Value = context.client.get("/v1/calico/nodestatus", &NOTHING).await?;
+    let printer = &mut context.printer;
+    match printer.output {
+        Output::Yaml => printer.yaml(&status)?,
+        Output::Ndjson => printer.line(&status)?,
+        Output::Table | Output::Wide | Output::Json | Output::Name => printer.json(&status)?,
+    }
+    Ok(())
 }
 
 /// A single document.

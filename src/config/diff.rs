@@ -176,6 +176,8 @@ impl Change {
         let rekeyed = key(old) == key(new) || (key(old).is_some() && key(new).is_some());
         self.note(old.password != new.password, "password", if rekeyed { Effect::None } else { Effect::Reset });
         self.note(restart(old) != restart(new), "gracefulRestart", Effect::Reset);
+        let long_lived = old.graceful_restart.long_lived != new.graceful_restart.long_lived;
+        self.note(long_lived, "longLivedGracefulRestart", Effect::Reset);
         self.note(old.graceful_restart.stale_time != new.graceful_restart.stale_time, "gracefulRestart.staleTime", Effect::None);
         self.note(old.add_path_receive != new.add_path_receive, "addPath.receive", Effect::Reset);
         let send = if off_and_on(old, new) { Effect::Reset } else { Effect::Out };

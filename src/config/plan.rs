@@ -189,6 +189,8 @@ pub struct GracefulRestart {
     pub time: Duration,
     /// How long we keep a restarting peer's routes.
     pub stale_time: Duration,
+    /// How long we keep its routes as a last resort after that, and ask it to keep ours (RFC 9494); zero is not at all.
+    pub long_lived: Duration,
 }
 
 /// How many paths a peer is sent (RFC 7911).

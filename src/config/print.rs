@@ -200,7 +200,9 @@ fn session(s: &SessionPlan, full: bool) -> Session {
             time: Some(Period(s.graceful_restart.time)),
             stale_time: Some(Period(s.graceful_restart.stale_time)),
         }),
-        long_lived_graceful_restart: None,
+        long_lived_graceful_restart: Some(s.graceful_restart.long_lived)
+            .filter(|time| !time.is_zero())
+            .map(|time| file::LongLivedGracefulRestart { time: Some(Period(time)) }),
         add_path: Some(add_path(s)),
         extended_next_hop: Some(s.extended_next_hop),
         extended_messages: Some(s.extended_messages),

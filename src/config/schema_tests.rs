@@ -47,6 +47,18 @@ fn without_nulls(value: &mut Value) {
     }
 }
 
+/// Takes descriptions away, but no key of that name.
+fn without_words(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|key, value| key != "description" || !value.is_string());
+            fields.values_mut().for_each(without_words);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_words),
+        _ => {}
+    }
+}
+
 #[test]
 fn the_shipped_schema_is_that_of_the_types() {
     let text = serde_json::to_string_pretty(&generated()).expect("JSON") + "\n";
@@ -54,7 +66,12 @@ fn the_shipped_schema_is_that_of_the_types() {
         std::fs::write(PATH, &text).expect("the schema can be written");
     }
     let shipped = std::fs::read_to_string(PATH).expect("the schema is shipped");
-    assert!(shipped == text, "the types of the file have changed: UPDATE_SCHEMA=1 writes {PATH}");
+    let mut shipped: Value = serde_json::from_str(&shipped).expect("the shipped schema is JSON");
+    let mut known = generated();
+    // Words may be better by now; keys, types and choices are not.
+    without_words(&mut shipped);
+    without_words(&mut known);
+    assert!(shipped == known, "the types of the file have changed: UPDATE_SCHEMA=1 writes {PATH}");
 }
 
 #[test]

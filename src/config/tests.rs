@@ -69,6 +69,7 @@ neighbors:
     ttlSecurity: 2
     password: { env: OTHER }
     gracefulRestart: { mode: full, time: 60s, staleTime: 2h }
+    longLivedGracefulRestart: { time: 24h }
     addPath: { receive: true, send: all }
     extendedNextHop: true
     extendedMessages: true

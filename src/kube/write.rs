@@ -8,6 +8,7 @@ mod bgp_status;
 mod configuration_state;
 mod events;
 mod lease;
+mod pool_status;
 mod retries;
 
 pub use self::bgp_status::{NODE_LABEL, OURS};

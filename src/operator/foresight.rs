@@ -1,30 +1,13 @@
 //! What an allocator would decide about Services without address, worked out from what a node knows when somebody asks: the node sees
 //! the Services and the pools, though not the allocator, nor the labels of Namespaces.
 
-use crate::kube::metallb::allocator::{Allocator, Refusal};
+use super::state::{Foresight, Foresights};
+use crate::kube::metallb::allocator::Allocator;
 use crate::kube::metallb::class::ingress_addresses;
 use crate::kube::metallb::model::{Config, Pool};
 use crate::kube::objects::{Key, Object, Service};
 use crate::kube::store::Store;
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
-
-/// What would become of the Services without address.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Foresights {
-    pub services: BTreeMap<Key, Foresight>,
-    /// Pools that nothing can be said about, since they depend on the labels of Namespaces.
-    pub opaque: Vec<String>,
-}
-
-/// What would become of one.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Foresight {
-    /// It would get these, of this pool.
-    Gets(Vec<IpAddr>, String),
-    Nothing(Refusal),
-}
 
 /// Plays the allocator with what there is.
 pub fn foresee(config: &Config, class: Option<&str>, store: &Store) -> Foresights {

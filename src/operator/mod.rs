@@ -12,6 +12,7 @@
 mod allocator;
 #[cfg(feature = "kube")]
 mod environment;
+#[cfg(feature = "kube")]
 mod foresight;
 #[cfg(feature = "kube")]
 mod merge;
@@ -35,8 +36,7 @@ pub use crate::kube::calico::{Report, SessionKind, Severity, status as calico_st
 pub use crate::kube::metallb;
 pub use crate::kube::metallb::allocator::Refusal;
 pub use crate::kube::objects::Key;
-pub use foresight::{Foresight, Foresights};
-pub use state::{Allocated, Allocating, Figures, PoolUse, State, View, Vips};
+pub use state::{Allocated, Allocating, Figures, Foresight, Foresights, PoolUse, State, View, Vips};
 
 use crate::speaker::Handle;
 

@@ -1,7 +1,7 @@
 //! What is told on objects as Events.
 
 use super::status::{self, Wanted};
-use crate::kube::calico::{Report, Severity};
+use crate::kube::calico::{Report, Severity, objects as calico};
 use crate::kube::client::{Connection, Error};
 use crate::kube::metallb::event::{Event, EventType};
 use crate::kube::metallb::objects::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
@@ -57,10 +57,19 @@ pub fn of_event(event: &Event, action: &'static str) -> News {
     }
 }
 
-/// The object of a report, where it is one of MetalLB's.
+/// The object of a report, where it is one of MetalLB's or says what Calico's peers are.
 pub fn about_report(store: &Store, report: &Report) -> Option<About> {
     let (kind, name) = report.object.split_once(' ')?;
-    let (namespace, name) = name.split_once('/')?;
+    let Some((namespace, name)) = name.split_once('/') else {
+        // Calico's are objects of the cluster.
+        let key = Key::new("", name);
+        return match kind {
+            "BGPPeer" => known::<calico::BgpPeer>(store, &key),
+            "BGPFilter" => known::<calico::BgpFilter>(store, &key),
+            "BGPConfiguration" => known::<calico::BgpConfiguration>(store, &key),
+            _ => None,
+        };
+    };
     let key = Key::new(namespace, name);
     match kind {
         "IPAddressPool" => known::<IPAddressPool>(store, &key),

@@ -1,6 +1,5 @@
 //! What is told about the cluster.
 
-use super::foresight::Foresights;
 use crate::kube::calico::{Report, Severity};
 use crate::kube::metallb::allocator::{Allocator, Refusal};
 use crate::kube::metallb::announce::Announcer;
@@ -104,6 +103,22 @@ impl Allocating {
         });
         Self { pools: pools.collect(), services: services.collect(), ..Self::default() }
     }
+}
+
+/// What would become of the Services without address.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Foresights {
+    pub services: BTreeMap<Key, Foresight>,
+    /// Pools that nothing can be said about, since they depend on the labels of Namespaces.
+    pub opaque: Vec<String>,
+}
+
+/// What would become of one.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Foresight {
+    /// It would get these, of this pool.
+    Gets(Vec<IpAddr>, String),
+    Nothing(Refusal),
 }
 
 /// What the role `vip` decided last. Tables and explanations are worked out when somebody asks, so that a change costs a clone.

@@ -5,11 +5,11 @@
 
 use super::until;
 use crate::kube::client::{Connection, Error};
-use crate::kube::metallb::announce::Announcer;
+use crate::kube::metallb::announce::{Announcement, Announcer};
 use crate::kube::metallb::model::Config;
 use crate::kube::metallb::reason::Reason;
 use crate::kube::metallb::status::{
-    Component, ConfigurationState, ConfigurationStateObject, ServiceBGPStatus, ServiceBgpStatus, WantedRoutes, status_of, wanted_routes,
+    Component, ConfigurationState, ConfigurationStateObject, ServiceBGPStatus, ServiceBgpStatus, WantedRoutes, status_of,
 };
 use crate::kube::objects::{Key, Metadata, Node, Object, Service};
 use crate::kube::selection::{Selection, Selections};
@@ -47,18 +47,23 @@ struct WantedService {
 }
 
 impl Wanted {
-    pub fn of(announcer: &Announcer, config: &Config, node: &Node, store: &Store) -> Self {
-        let service = |key: &Key| {
-            let uid = store.get::<Service>(key)?.metadata.uid.clone();
-            Some((key.clone(), WantedService { uid, routes: wanted_routes(announcer, key) }))
-        };
-        let open = announcer.services().filter(|(_, _, blocked)| blocked.is_none());
+    /// `announcements`: those of the announcer.
+    pub fn of(announcer: &Announcer, announcements: &[Announcement], config: &Config, (node, store): (&Node, &Store)) -> Self {
+        let mut services: BTreeMap<Key, WantedService> = BTreeMap::new();
+        for announcement in announcements {
+            for key in &announcement.services {
+                let Some(service) = store.get::<Service>(key) else { continue };
+                let fresh = || WantedService { uid: service.metadata.uid.clone(), routes: WantedRoutes::new() };
+                let wanted = services.entry(key.clone()).or_insert_with(fresh);
+                wanted.routes.push((announcement.prefix, Arc::clone(&announcement.peers)));
+            }
+        }
         let address = |name: &String| Some((name.clone(), config.peers.get(name)?.address));
         // What else there is of the Node changes often.
         let identity = Metadata { uid: node.metadata.uid.clone(), ..Metadata::named("", &node.metadata.name) };
         Self {
             node: identity,
-            services: open.filter_map(|(key, _, _)| service(key)).collect(),
+            services,
             peers: announcer.peers().iter().filter_map(address).collect(),
             state: ConfigurationState::new(config, Component::Speaker),
         }
@@ -68,7 +73,7 @@ impl Wanted {
     async fn found(&self, speaker: &Handle) -> Option<BTreeMap<Key, ServiceBgpStatus>> {
         let mut question: BTreeMap<IpNet, BTreeSet<IpAddr>> = BTreeMap::new();
         for (prefix, names) in self.services.values().flat_map(|service| &service.routes) {
-            question.entry(*prefix).or_default().extend(names.iter().filter_map(|name| self.peers.get(name)));
+            question.entry(*prefix).or_default().extend(names.keys().filter_map(|name| self.peers.get(name)));
         }
         let sent = speaker.sent(question).await.ok()?;
         let is_sent = |name: &str, prefix: &IpNet| self.peers.get(name).is_some_and(|peer| sent.contains(&(*prefix, *peer)));
@@ -80,7 +85,7 @@ impl Wanted {
     /// Whether everything that is wanted is in `found`.
     fn is_met(&self, found: &BTreeMap<Key, ServiceBgpStatus>) -> bool {
         self.services.iter().all(|(key, service)| {
-            let names: BTreeSet<&String> = service.routes.iter().flat_map(|(_, names)| names).collect();
+            let names: BTreeSet<&String> = service.routes.iter().flat_map(|(_, names)| names.keys()).collect();
             names.is_empty() || found.get(key).is_some_and(|status| status.peers.len() == names.len())
         })
     }
@@ -186,7 +191,7 @@ impl Teller {
         for (key, _) in self.told.iter().filter(|(key, _)| !found.contains_key(*key)) {
             // Where the Service is not meant to be announced any more, whoever decided that has told why.
             let Some(service) = wanted.services.get(key) else { continue };
-            let peers = list(service.routes.iter().flat_map(|(_, names)| names).cloned());
+            let peers = list(service.routes.iter().flat_map(|(_, names)| names.keys()).cloned());
             let (reason, remedy) = (Reason::NoSession, Reason::NoSession.remedy());
             let note = format!("not announced from node \"{node}\": {reason}: no peer has it any more of {peers}; {remedy}");
             self.publish(key, &service.uid, News { warning: true, reason: "NotAnnounced", action: reason.code(), note, is_common: false });

@@ -1,9 +1,8 @@
 //! From the store to the speaker's inputs, role by role.
 
 use super::environment::Environment;
-use super::foresight::Foresights;
 use super::merge::{Merged, Merger, object_of};
-use super::state::Vips;
+use super::state::{Foresights, Vips};
 use super::status::Wanted;
 use super::vip::Vip;
 use crate::config::Identities;
@@ -205,6 +204,9 @@ impl Translator {
             roles: self.calico_roles(),
             secret_namespace: self.calico_namespace().to_owned(),
             router_id: self.environment.router_id,
+            version: self.environment.version.clone(),
+            use_pod_cidr: self.environment.use_pod_cidr,
+            cluster_ips: self.environment.cluster_ips.clone(),
             ..Local::default()
         }
     }

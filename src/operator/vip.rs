@@ -1,9 +1,9 @@
 //! The role `vip`: addresses of Services go to the peers that MetalLB's objects name.
 
-use super::foresight::{Foresights, foresee};
+use super::foresight::foresee;
 use super::news;
 use super::reports::of_complaint;
-use super::state::Vips;
+use super::state::{Foresights, Vips};
 use super::status::Wanted;
 use crate::config::Identities;
 use crate::config::plan::KubernetesPlan;
@@ -97,10 +97,10 @@ impl Vip {
                 self.news.push((news::about(service), news::of_event(&event, "Announce")));
             }
         }
-        if self.is_new {
-            self.wanted = Some(Arc::new(Wanted::of(&self.announcer, &self.config, node, store)));
-        }
         let announcements: Vec<_> = self.announcer.announcements().collect();
+        if self.is_new {
+            self.wanted = Some(Arc::new(Wanted::of(&self.announcer, &announcements, &self.config, (node, store))));
+        }
         let names = said.neighbors.into_values().collect();
         let around = Surroundings { names, router_id: said.router_id, tags: TAGS };
         let lowered = self.lowering.lower(&self.config, &node.metadata.labels, &announcements, &around);

@@ -43,6 +43,9 @@ fn cluster(api: &mut Cluster) {
         "attributes": attributes});
     api.put(calico("IPAMBlock", "10-244-2-0-26", block));
     api.put(configuration(Value::Null));
+    // A router that no route leads to but by a gateway.
+    let behind = json!({"node": "n1", "peerIP": "10.9.0.7", "asNumber": 64512, "reachableBy": "10.0.0.6"});
+    api.put(calico("BGPPeer", "behind", behind));
     let service = json!({"type": "ClusterIP", "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "externalTrafficPolicy": "Local"});
     let name = json!({"namespace": "shop", "name": "web"});
     api.put(json!({"apiVersion": "v1", "kind": "Service", "metadata": name, "spec": service}));
@@ -108,10 +111,15 @@ fn a_node_announces_and_installs_what_the_objects_say() {
     // Both sides are told to program all: we leave it to Felix, and say so.
     api.put(calico("FelixConfiguration", "default", json!({"programClusterRoutes": "Enabled"})));
     api.put(configuration(json!({"programClusterRoutes": "Enabled"})));
-    wait_kernel(&hosts[0], "179", &[]);
+    wait_kernel(&hosts[0], "179", &["10.9.0.7 via 10.0.0.6 dev lan"]);
     let shown = us.ctl(&["show", "config"]);
     assert!(shown.contains("# warning: BGPConfiguration default: spec.programClusterRoutes:"), "{shown}");
     assert!(us.was_established("10.0.0.2") && far.is_up(1), "{}", us.log());
+    // A BIRD that came back would write routes as it always did.
+    assert!(!us.log().contains("another program writes kernel routes"), "{}", us.log());
+    hosts[0].run("ip route add blackhole 172.30.0.0/24 proto bird");
+    eventually(PATIENCE, "that is told", || us.log().contains("another program writes kernel routes beside us"));
+    assert_eq!(kernel(&hosts[0], "bird"), ["blackhole 172.30.0.0/24"], "and left alone");
 }
 
 fn installs_by_pool(hosts: &[Host]) {
@@ -126,6 +134,7 @@ fn installs_by_pool(hosts: &[Host]) {
             "10.245.9.0/26 nexthop via 10.0.0.2 dev tunl0 weight 1 onlink nexthop via 10.0.0.5 dev tunl0 weight 1 onlink",
             "10.246.2.0/26 via 10.0.0.2 dev lan",
             "10.246.5.0/26 via 10.0.0.5 dev tunl0 onlink",
+            "10.9.0.7 via 10.0.0.6 dev lan",
             "blackhole 10.244.1.0/26",
             "unreachable 10.244.13.0/26",
             "blackhole 10.245.1.0/26",
@@ -172,6 +181,7 @@ fn leaves_tunnels_to_felix(host: &Host) {
             "10.244.6.0/26 via 10.0.0.6 dev lan metric 1024",
             "10.244.9.0/26 metric 2147483547 nexthop via 10.0.0.2 dev lan weight 1 nexthop via 10.0.0.5 dev lan weight 1",
             "blackhole 10.244.1.0/26",
+            "10.9.0.7 via 10.0.0.6 dev lan",
             "blackhole 10.244.77.0/26",
             "blackhole 10.248.1.0/26",
             "blackhole fd00:10:1::/122 dev lo metric 1024",

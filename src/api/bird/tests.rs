@@ -32,7 +32,7 @@ fn neighbor(name: Option<&str>, state: &str, more: Value) -> Neighbor {
 }
 
 fn ask(line: &str, neighbors: &[Neighbor]) -> String {
-    Question::read(line).unwrap().answer(&facts(), neighbors)
+    Question::read(line).unwrap().answer(&facts(), neighbors, &[])
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn details_of_one_protocol() {
 #[test]
 fn status() {
     let mut facts = facts();
-    let ask = |facts: &Facts| Question::Status.answer(facts, &[]);
+    let ask = |facts: &Facts| Question::Status.answer(facts, &[], &[]);
     assert_eq!(
         ask(&facts),
         "1000-BIRD kubgp-1.2.3\n1011-Router ID is 10.0.0.1\n Current server time is 2026-05-02 12:00:00\n \
@@ -101,4 +101,45 @@ fn only_questions_are_understood() {
         assert_eq!(Question::read(line), None, "{line}");
     }
     assert!(refusal().starts_with("9001 ") && greeting("1.2.3").starts_with("0001 BIRD kubgp-1.2.3 ready."));
+}
+
+fn route(prefix: &str, best: bool, more: Value) -> Route {
+    let mut all = json!({"prefix": prefix, "best": best, "asPath": [], "origin": "igp", "communities": [], "largeCommunities": [], "valid": true,
+        "stale": false, "filtered": false, "local": false, "internal": true, "multipath": false, "advertised": false, "clusterList": []});
+    all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let interface = all.as_object_mut().unwrap().remove("interface").map(|name| name.as_str().unwrap().to_owned());
+    Route { entry: serde_json::from_value(all).unwrap(), interface, since: at("2026-05-02T11:00:07Z") }
+}
+
+#[test]
+fn routes_have_the_form_that_readers_of_bird_know() {
+    let mesh = json!({"peer": "10.0.0.2", "peerName": "Mesh_10_0_0_2", "nextHop": "10.0.0.2", "interface": "eth0", "localPref": 100});
+    let reflected = json!({"peer": "10.0.0.9", "peerName": "Node_10_0_0_9", "nextHop": "10.0.0.2"});
+    let outside = json!({"peer": "10.0.0.254", "nextHop": "10.0.0.254", "interface": "eth0", "asPath": [65001, 65002],
+        "communities": ["65001:7"], "localPref": 100});
+    let routes = [
+        route("10.244.1.0/26", true, json!({"local": true})),
+        route("10.244.2.0/26", true, mesh),
+        route("10.244.2.0/26", false, reflected),
+        route("198.51.100.0/24", true, outside),
+    ];
+    let ask = |line: &str, routes: &[Route]| Question::read(line).unwrap().answer(&facts(), &[], routes);
+    assert_eq!(
+        ask("show route", &routes),
+        "1007-10.244.1.0/26      blackhole [static1 11:00:07] * (200)\n \
+         10.244.2.0/26      via 10.0.0.2 on eth0 [Mesh_10_0_0_2 11:00:07] * (100/0) [i]\n \
+         \x20                  via 10.0.0.2 [Node_10_0_0_9 11:00:07 from 10.0.0.9] (100/0) [i]\n \
+         198.51.100.0/24    via 10.0.0.254 on eth0 [Neighbor_10_0_0_254 11:00:07] * (100/0) [AS65002i]\n\
+         0000 \n"
+    );
+    assert_eq!(ask("show route primary protocol Node_*", &routes), "0000 \n");
+    assert_eq!(
+        ask("sh r all 198.51.100.0/24", &routes[3..]),
+        "1007-198.51.100.0/24    via 10.0.0.254 on eth0 [Neighbor_10_0_0_254 11:00:07] * (100/0) [AS65002i]\n\
+         1008-\tType: BGP unicast univ\n1012-\tBGP.as_path: 65001 65002\n \tBGP.next_hop: 10.0.0.254\n \tBGP.local_pref: 100\n \
+         \tBGP.community: (65001,7)\n0000 \n"
+    );
+    assert_eq!(ask("show route for 192.0.2.1", &[]), "8001 Network not in table\n");
+    assert_eq!(Question::read("show route for"), None);
+    assert_eq!(Question::read("show route count"), None);
 }

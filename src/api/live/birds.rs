@@ -1,11 +1,12 @@
 //! The sockets at which we answer as BIRD does, one for each address family of sessions.
 
-use super::Daemon;
 use super::clock::{Clock, timestamp};
 use super::status::VERSION;
-use crate::api::bird::{Facts, Question, greeting, refusal};
+use super::{Daemon, calico};
+use crate::api::bird::{Facts, Question, Route, greeting, refusal};
+use crate::api::query::{PrefixMatch, RibQuery};
 use crate::api::server::AdminSocket;
-use crate::api::types::Neighbor;
+use crate::api::types::{Family, Neighbor};
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -46,7 +47,10 @@ async fn converse(stream: UnixStream, daemon: &Daemon, is_v4: bool) -> std::io::
     let mut line = String::new();
     while (&mut read).take(LONGEST).read_line(&mut line).await? > 0 && line.ends_with('\n') {
         let answer = match Question::read(&line) {
-            Some(question) => question.answer(&facts(daemon).await, &neighbors(daemon, is_v4).await),
+            Some(question) => {
+                let routes = routes(daemon, is_v4, &question).await;
+                question.answer(&facts(daemon).await, &neighbors(daemon, is_v4).await, &routes)
+            }
             None => refusal().to_owned(),
         };
         write.write_all(answer.as_bytes()).await?;
@@ -59,6 +63,16 @@ async fn neighbors(daemon: &Daemon, is_v4: bool) -> Vec<Neighbor> {
     let peers = daemon.peers(|row| row.address.is_some_and(|address| address.is_ipv4() == is_v4)).await;
     // Only a daemon that stops has no answer.
     peers.unwrap_or_default().into_iter().map(|(_, row)| row).collect()
+}
+
+/// Those that the question is about.
+async fn routes(daemon: &Daemon, is_v4: bool, question: &Question) -> Vec<Route> {
+    let Question::Routes(asked) = question else { return Vec::new() };
+    let family = if is_v4 { Family::Ipv4Unicast } else { Family::Ipv6Unicast };
+    let matching = asked.longest.then_some(PrefixMatch::Longest);
+    let query = RibQuery { family: Some(family), prefix: asked.prefix, matching, ..RibQuery::default() };
+    // As above.
+    calico::routes(daemon, query).await.unwrap_or_default()
 }
 
 async fn facts(daemon: &Daemon) -> Facts {

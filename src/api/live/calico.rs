@@ -1,10 +1,18 @@
 //! The running speaker in the words of Calico's users.
 
 use super::Daemon;
-use crate::api::types::{Admin, Neighbor, Problem, SessionState};
+use super::clock::timestamp;
+use super::status::VERSION;
+use crate::api::backend::Backend;
+use crate::api::bird::Route;
+use crate::api::query::{FibQuery, RibQuery};
+use crate::api::types::{Admin, FibState, Hop, Neighbor, Problem, SessionState};
 use crate::net::PeerSnapshot;
 use crate::operator::SessionKind;
-use crate::operator::calico_status::{Patience, PeerFact, Progress, State};
+use crate::operator::calico_status::{AgentFact, LearnedFrom, NodeStatus, Patience, PeerFact, Progress, RouteFact, RouteKind, State};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 pub(super) use crate::operator::calico_status::Readiness as Judgement;
@@ -46,4 +54,65 @@ fn fact((peer, row): &(PeerSnapshot, Neighbor)) -> Option<PeerFact> {
         is_away: row.last_tcp_error.is_some(),
         is_held_down: row.admin == Admin::Down,
     })
+}
+
+/// What CalicoNodeStatus has about this node, all of its classes.
+pub(super) async fn status(daemon: &Daemon) -> Result<NodeStatus, Problem> {
+    let running = daemon.speaker().running();
+    let agent = AgentFact {
+        version: format!("kubgp {VERSION}"),
+        router_id: running.plan.router.id.get().into(),
+        booted: timestamp(daemon.speaker().started_at()).to_string(),
+        reconfigured: timestamp(running.loaded_at).to_string(),
+    };
+    let is_ready = daemon.readiness().await?.ready;
+    let judgement = if is_ready { Judgement::Ready } else { Judgement::Waiting(Vec::new()) };
+    let peers: Vec<PeerFact> = daemon.peers(|row| !row.dynamic).await?.iter().filter_map(fact).collect();
+    let routes: Vec<RouteFact> = routes(daemon, RibQuery::default()).await?.into_iter().map(route_fact).collect();
+    let classes = ["Agent", "BGP", "Routes"].map(str::to_owned);
+    Ok(NodeStatus::new(&classes, &agent, &judgement, &peers, &routes))
+}
+
+fn route_fact(route: Route) -> RouteFact {
+    let kind = route.entry.peer_name.as_deref().and_then(SessionKind::of_name).unwrap_or(SessionKind::Node);
+    RouteFact {
+        kind: if route.entry.best { RouteKind::Fib } else { RouteKind::Rib },
+        destination: route.entry.prefix,
+        gateway: route.entry.next_hop.filter(|_| !route.entry.local),
+        interface: route.interface.unwrap_or_default(),
+        learned_from: match route.entry.peer {
+            Some(peer) => LearnedFrom::session(kind, peer),
+            None => LearnedFrom { source_type: "Static", peer_ip: None },
+        },
+    }
+}
+
+/// The routes of the tables that can be used, with where the kernel has them; best ones before others of their prefix.
+///
+/// # Errors
+/// The daemon stops.
+pub(super) async fn routes(daemon: &Daemon, query: RibQuery) -> Result<Vec<Route>, Problem> {
+    let family = query.family;
+    let mut installed: BTreeMap<IpNet, Vec<Hop>> = BTreeMap::new();
+    let mut rows = daemon.fib(FibQuery { family, ..FibQuery::default() }).await?;
+    while let Some(batch) = rows.recv().await {
+        let entries = batch?.items.into_iter().filter(|entry| entry.state == FibState::Installed);
+        installed.extend(entries.map(|entry| (entry.prefix, entry.hops)));
+    }
+    let since: BTreeMap<IpAddr, jiff::Timestamp> =
+        daemon.peers(|_| true).await?.into_iter().filter_map(|(_, row)| Some((row.address?, row.state_since))).collect();
+    let booted = timestamp(daemon.speaker().started_at());
+    let mut routes = Vec::new();
+    let mut rows = daemon.rib(query).await?;
+    while let Some(batch) = rows.recv().await {
+        for entry in batch?.items.into_iter().filter(|entry| entry.valid) {
+            let hops = installed.get(&entry.prefix).filter(|_| entry.best || entry.multipath).map(Vec::as_slice).unwrap_or_default();
+            let hop = hops.iter().find(|hop| hop.via == entry.next_hop).or(hops.first());
+            let interface = hop.and_then(|hop| hop.device.clone());
+            let since = entry.peer.and_then(|peer| since.get(&peer)).copied().unwrap_or(booted);
+            routes.push(Route { entry, interface, since });
+        }
+    }
+    routes.sort_by_key(|route| (route.entry.prefix, !route.entry.best));
+    Ok(routes)
 }

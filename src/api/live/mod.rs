@@ -53,7 +53,7 @@ use super::backend::{Answer, Backend, Blocks, Changes, Rows};
 use super::query::{EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
     ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, BmpStation, Config, ConfigView, Drain, DrainRequest, Event,
-    FibEntry, History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, PolicyInfo,
+    FibEntry, History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, NodeStatus, PolicyInfo,
     PolicyTableRequest, PolicyTableResult, PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult,
     RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
@@ -356,6 +356,10 @@ impl Backend for Daemon {
 
     fn log(&self) -> Answer<'_, String> {
         Box::pin(async { Ok(self.logs().tail()) })
+    }
+
+    fn node_status(&self) -> Answer<'_, NodeStatus> {
+        Box::pin(calico::status(self))
     }
 
     fn readiness(&self) -> Answer<'_, Readiness> {

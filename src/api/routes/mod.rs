@@ -68,6 +68,7 @@ routes! { ADMIN, admin:
     post "/v1/config/reload" => write::reload;
     post "/v1/config/confirm" => write::confirm;
     post "/v1/config/rollback" => write::rollback;
+    get "/v1/calico/nodestatus" => read::node_status;
     get "/v1/drain" => read::drain;
     post "/v1/drain" => write::start_drain;
     delete "/v1/drain" => write::end_drain;
@@ -122,6 +123,7 @@ routes! { GLASS_LISTS, glass_lists:
         read::bfd,
         read::events,
         read::networks,
+        read::node_status,
         read::drain,
         read::log,
         write::act,
@@ -143,5 +145,10 @@ pub(super) struct ApiDoc;
 /// This description.
 #[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "OpenAPI document")))]
 async fn openapi() -> axum::Json<utoipa::openapi::OpenApi> {
-    axum::Json(ApiDoc::openapi())
+    axum::Json(description())
+}
+
+/// The OpenAPI document.
+pub fn description() -> utoipa::openapi::OpenApi {
+    ApiDoc::openapi()
 }

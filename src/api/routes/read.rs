@@ -13,8 +13,8 @@ use crate::api::server::Shared;
 use crate::api::stream;
 use crate::api::types::{
     AdvertisementInfo, Allocation, BfdSession, BmpStation, Config, Document, Drain, Event, FibEntry, History, Interface, List, Memory,
-    Neighbor, Network, NextHop, PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary,
-    Trace, Version,
+    Neighbor, Network, NextHop, NodeStatus, PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteChange, RouteDetail, ServiceStatus,
+    Summary, Trace, Version,
 };
 
 type Doc<T> = Result<Json<Document<T>>, Problem>;
@@ -56,6 +56,7 @@ pub(super) async fn summary(State(backend): State<Shared>) -> Doc<Summary> {
     Ok(Json(backend.summary().await?.into()))
 }
 
+/// Version and commit of the daemon.
 #[utoipa::path(get, path = "/v1/version", responses((status = 200, body = Document<Version>)))]
 pub(super) async fn version(State(backend): State<Shared>) -> Doc<Version> {
     Ok(Json(backend.version().await?.into()))
@@ -73,6 +74,7 @@ pub(super) async fn config(State(backend): State<Shared>, Params(query): Params<
     Ok(Json(backend.config(query.view).await?.into()))
 }
 
+/// Policies, their rules, and which neighbors use them.
 #[utoipa::path(get, path = "/v1/policies", responses((status = 200, body = List<PolicyInfo>)))]
 pub(super) async fn policies(State(backend): State<Shared>) -> Listing<PolicyInfo> {
     Ok(Json(backend.policies().await?.into()))
@@ -207,11 +209,13 @@ pub(super) async fn fib(State(backend): State<Shared>, Params(query): Params<Fib
     stream::rows(backend.fib(query).await?, format).await
 }
 
+/// Next hops, how the kernel reaches them, and how many routes use them.
 #[utoipa::path(get, path = "/v1/nexthops", responses((status = 200, body = List<NextHop>)))]
 pub(super) async fn next_hops(State(backend): State<Shared>) -> Listing<NextHop> {
     Ok(Json(backend.next_hops().await?.into()))
 }
 
+/// Interfaces and their addresses, as the daemon sees them.
 #[utoipa::path(get, path = "/v1/interfaces", responses((status = 200, body = List<Interface>)))]
 pub(super) async fn interfaces(State(backend): State<Shared>) -> Listing<Interface> {
     Ok(Json(backend.interfaces().await?.into()))
@@ -236,6 +240,12 @@ pub(super) async fn events(State(backend): State<Shared>, Params(query): Params<
 #[utoipa::path(get, path = "/v1/networks", responses((status = 200, body = List<Network>)))]
 pub(super) async fn networks(State(backend): State<Shared>) -> Listing<Network> {
     Ok(Json(backend.networks().await?.into()))
+}
+
+/// What CalicoNodeStatus has about this node: agent, sessions and routes, in Calico's words.
+#[utoipa::path(get, path = "/v1/calico/nodestatus", responses((status = 200, description = "`status` of CalicoNodeStatus, beside `apiVersion` and `kind`")))]
+pub(super) async fn node_status(State(backend): State<Shared>) -> Doc<NodeStatus> {
+    Ok(Json(backend.node_status().await?.into()))
 }
 
 /// Whether traffic is to leave this node, and how far that is.

@@ -42,6 +42,9 @@ pub use vip::{
     TrafficPolicy,
 };
 
+/// The content of a CalicoNodeStatus.
+pub use crate::operator::calico_status::NodeStatus;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -167,7 +170,7 @@ single! {
     Neighbor => "Neighbor", RibCount => "RibCount", RouteDetail => "Route", Trace => "Trace", Summary => "Summary", Memory => "Memory",
     Version => "Version", Config => "Config", History => "History", PolicyTestResult => "PolicyTestResult", PolicyTableResult => "PolicyTableResult", Network => "Network",
     ReloadResult => "ReloadResult", LogStatus => "LogStatus", Drain => "Drain", Readiness => "Readiness",
-    Preview => "Preview",
+    Preview => "Preview", NodeStatus => "CalicoNodeStatus",
 }
 
 /// An error answer (RFC 9457), served as `application/problem+json`.

@@ -90,8 +90,9 @@ pub struct Announcement {
     pub prefix: IpNet,
     /// What peers get that no object of MetalLB describes; `None` where only named peers get the prefix.
     pub everybody: Option<Attributes>,
-    /// The peers of this node that get the prefix, by the names of their objects.
-    pub peers: BTreeMap<String, Attributes>,
+    /// The peers of this node that get the prefix, by the names of their objects. Prefixes that the same advertisements stand for have
+    /// it in common, and `everybody` is the same then.
+    pub peers: Arc<BTreeMap<String, Attributes>>,
     /// The Services that it is announced for.
     pub services: BTreeSet<Key>,
     /// Advertisements disagree about LOCAL_PREF; the highest counts.
@@ -172,13 +173,15 @@ impl Announcer {
 
     /// The whole state, in order of the prefixes.
     pub fn announcements(&self) -> impl Iterator<Item = Announcement> {
-        self.prefixes.keys().filter_map(|prefix| self.announcement(prefix))
+        let mut audiences = Audiences::new();
+        self.prefixes.keys().filter_map(move |prefix| self.announcement(prefix, &mut audiences))
     }
 
     /// The prefixes of a Service and the peers that are to get them; empty where it is blocked.
     pub fn routes_of(&self, key: &Key) -> Vec<Announcement> {
         let prefixes = self.views.get(key).filter(|view| view.blocked.is_none()).map(|view| view.prefixes.keys());
-        prefixes.into_iter().flatten().filter_map(|prefix| self.announcement(prefix)).collect()
+        let mut audiences = Audiences::new();
+        prefixes.into_iter().flatten().filter_map(|prefix| self.announcement(prefix, &mut audiences)).collect()
     }
 
     /// Names of the peers that select this node.
@@ -367,7 +370,7 @@ impl Announcer {
         }
     }
 
-    fn announcement(&self, prefix: &IpNet) -> Option<Announcement> {
+    fn announcement(&self, prefix: &IpNet, audiences: &mut Audiences) -> Option<Announcement> {
         let keys = self.prefixes.get(prefix)?;
         let views = || keys.iter().filter_map(|key| self.views.get(key).map(|view| (key, view)));
         let (mut services, mut attracted, mut said) = (BTreeSet::new(), BTreeSet::new(), Vec::<&Arc<Advertisement>>::new());
@@ -386,6 +389,13 @@ impl Announcer {
         if services.is_empty() {
             return None;
         }
+        let known = said.iter().map(|advertisement| Arc::as_ptr(advertisement).addr()).collect();
+        let Audience { everybody, peers, conflict } = audiences.entry(known).or_insert_with(|| self.audience(&said)).clone();
+        Some(Announcement { prefix: *prefix, everybody, peers, services, conflict, attracted })
+    }
+
+    /// What follows from the advertisements of a prefix alone.
+    fn audience(&self, said: &[&Arc<Advertisement>]) -> Audience {
         let merged = |includes: &dyn Fn(&Advertisement) -> bool| {
             let mut chosen = said.iter().filter(|a| includes(a));
             let first = chosen.next()?;
@@ -395,15 +405,22 @@ impl Announcer {
         };
         let to = |peer: &String| merged(&|a| a.peers.is_empty() || a.peers.contains(peer)).map(|attributes| (peer.clone(), attributes));
         let all: Vec<_> = said.iter().map(|a| (*a).clone()).collect();
-        Some(Announcement {
-            prefix: *prefix,
+        Audience {
             everybody: merged(&|a| a.peers.is_empty()),
-            peers: self.peers.iter().filter_map(to).collect(),
-            services,
+            peers: Arc::new(self.peers.iter().filter_map(to).collect()),
             conflict: contradict(&all),
-            attracted,
-        })
+        }
     }
+}
+
+/// Who gets what, by the places of the advertisements that say so: thousands of prefixes have a handful of them.
+type Audiences = BTreeMap<Vec<usize>, Audience>;
+
+#[derive(Clone)]
+struct Audience {
+    everybody: Option<Attributes>,
+    peers: Arc<BTreeMap<String, Attributes>>,
+    conflict: bool,
 }
 
 /// Which advertisements stand behind each prefix of the addresses.

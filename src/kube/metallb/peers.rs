@@ -66,7 +66,7 @@ impl Class {
         let mut values = announcement.peers.values().chain(&announcement.everybody);
         let first = values.next();
         let uniform = values.all(|other| Some(other) == first);
-        let attributes = (!uniform).then(|| announcement.peers.clone());
+        let attributes = (!uniform).then(|| BTreeMap::clone(&announcement.peers));
         let is_for_all = announcement.everybody.is_some() && !announcement.peers.is_empty();
         Self { peers: (!is_for_all).then(|| announcement.peers.keys().cloned().collect()), attributes }
     }
@@ -81,13 +81,18 @@ impl Lowering {
     pub fn lower(&mut self, config: &Config, labels: &Labels, announcements: &[Announcement], around: &Surroundings) -> Lowered {
         let mut report = Report::default();
         let peers = sessions(config, labels, around, &mut report);
-        let classes: Vec<Class> = announcements.iter().map(Class::of).collect();
+        let audience = |announcement: &Announcement| Arc::as_ptr(&announcement.peers).addr();
+        let mut known: BTreeMap<usize, Class> = BTreeMap::new();
+        for announcement in announcements {
+            known.entry(audience(announcement)).or_insert_with(|| Class::of(announcement));
+        }
+        let classes: Vec<&Class> = announcements.iter().filter_map(|announcement| known.get(&audience(announcement))).collect();
         let mut prefixes: BTreeMap<Class, Vec<IpNet>> = BTreeMap::new();
         for (announcement, class) in announcements.iter().zip(&classes) {
             // Thousands of prefixes, a handful of classes: only those are copied.
             match prefixes.get_mut(class) {
                 Some(members) => members.push(announcement.prefix),
-                None => drop(prefixes.insert(class.clone(), vec![announcement.prefix])),
+                None => drop(prefixes.insert((*class).clone(), vec![announcement.prefix])),
             }
         }
         self.assign_tags(&prefixes, around.tags);

@@ -2,7 +2,7 @@
 //! the pools' status, and the values of MetalLB's metrics.
 
 use super::allocator::Allocator;
-use super::announce::Announcer;
+use super::announce::{Announcer, Attributes};
 use super::complaint::{Complaint, Severity, as_text};
 use super::model::{Config, Pool};
 use super::objects::GROUP;
@@ -10,8 +10,9 @@ use super::ranges::Family;
 use crate::kube::objects::{ApiVersion, Key, Kind, Metadata, Object, object};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 #[cfg(test)]
 use schemars::JsonSchema;
@@ -38,22 +39,13 @@ pub struct ServiceBgpStatus {
     pub peers: BTreeSet<String>,
 }
 
-/// The status of one Service from this node. `is_sent` says whether a session is up and its Adj-RIB-Out holds the prefix.
-pub fn service_status(announcer: &Announcer, service: &Key, is_sent: impl Fn(&str, &IpNet) -> bool) -> Option<ServiceBgpStatus> {
-    status_of(&announcer.node().name, service, &wanted_routes(announcer, service), is_sent)
-}
+/// The prefixes of a Service and the BGPPeers that are to get each, by name.
+pub type WantedRoutes = Vec<(IpNet, Arc<BTreeMap<String, Attributes>>)>;
 
-/// The prefixes of a Service and the names of the BGPPeers that are to get each.
-pub type WantedRoutes = Vec<(IpNet, BTreeSet<String>)>;
-
-pub fn wanted_routes(announcer: &Announcer, service: &Key) -> WantedRoutes {
-    announcer.routes_of(service).into_iter().map(|route| (route.prefix, route.peers.into_keys().collect())).collect()
-}
-
-/// As [`service_status`], from what is wanted.
+/// The status of one Service from a node. `is_sent` says whether a session is up and its Adj-RIB-Out holds the prefix.
 pub fn status_of(node: &str, service: &Key, routes: &WantedRoutes, is_sent: impl Fn(&str, &IpNet) -> bool) -> Option<ServiceBgpStatus> {
-    let wanted: BTreeSet<&String> = routes.iter().flat_map(|(_, peers)| peers).collect();
-    let sent = |peer: &str| routes.iter().filter(|(_, peers)| peers.contains(peer)).all(|(prefix, _)| is_sent(peer, prefix));
+    let wanted: BTreeSet<&String> = routes.iter().flat_map(|(_, peers)| peers.keys()).collect();
+    let sent = |peer: &str| routes.iter().filter(|(_, peers)| peers.contains_key(peer)).all(|(prefix, _)| is_sent(peer, prefix));
     let peers: BTreeSet<String> = wanted.into_iter().filter(|peer| sent(peer)).cloned().collect();
     (!peers.is_empty()).then(|| ServiceBgpStatus {
         node: node.to_owned(),
@@ -240,7 +232,6 @@ mod tests {
     use crate::kube::objects::{EndpointSlice, Service};
     use serde::de::DeserializeOwned;
     use serde_json::{Value, json};
-    use std::sync::Arc;
 
     fn read<T: DeserializeOwned>(value: Value) -> Arc<T> {
         Arc::new(serde_json::from_value(value).unwrap())
@@ -281,11 +272,13 @@ mod tests {
     #[test]
     fn the_status_names_peers_that_really_have_the_prefix() {
         let (announcer, key) = (announcer(), service().key());
-        let status = service_status(&announcer, &key, |peer, prefix| peer == "b" && prefix.to_string() == "10.0.0.1/32").unwrap();
+        let routes = |key: &Key| announcer.routes_of(key).into_iter().map(|route| (route.prefix, route.peers)).collect();
+        let status_of = |key: &Key, is_sent: &dyn Fn(&str, &IpNet) -> bool| status_of("n1", key, &routes(key), is_sent);
+        let status = status_of(&key, &|peer, prefix| peer == "b" && prefix.to_string() == "10.0.0.1/32").unwrap();
         let expected = json!({ "node": "n1", "serviceName": "web", "serviceNamespace": "d", "peers": ["b"] });
         assert_eq!(serde_json::to_value(status).unwrap(), expected);
-        assert_eq!(service_status(&announcer, &key, |_, _| false), None, "without peers there is no object");
-        assert_eq!(service_status(&announcer, &Key::new("d", "gone"), |_, _| true), None);
+        assert_eq!(status_of(&key, &|_, _| false), None, "without peers there is no object");
+        assert_eq!(status_of(&Key::new("d", "gone"), &|_, _| true), None);
     }
 
     #[test]

@@ -12,7 +12,6 @@ use crate::kube::selection::Selection;
 use crate::kube::store::Store;
 use crate::kube::write::{Retries, Target, WriteError, Writer};
 use crate::operator::until;
-use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -67,10 +66,8 @@ impl Statuses {
                 continue;
             }
             let (writer, target) = (self.writer.clone(), Target::of::<IPAddressPool>(api, key.clone()));
-            let status = json!(status);
             self.writes.spawn(async move {
-                let differs = |fresh: &Value| (fresh["status"] != status).then(|| json!({ "status": status }));
-                let result = writer.update_status(&target, differs).await.map(drop);
+                let result = writer.put_pool_status(&target, &status).await;
                 (key, content, result)
             });
         }

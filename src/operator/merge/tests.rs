@@ -115,7 +115,7 @@ fn announcement(prefix: &str, peers: &[&str]) -> Announcement {
     Announcement {
         prefix: prefix.parse().unwrap(),
         everybody: None,
-        peers: peers.iter().map(|name| ((*name).to_owned(), attributes.clone())).collect(),
+        peers: Arc::new(peers.iter().map(|name| ((*name).to_owned(), attributes.clone())).collect()),
         services: BTreeSet::new(),
         conflict: false,
         attracted: BTreeSet::new(),

@@ -1,6 +1,6 @@
 // Which view is shown, where the focus goes, and what stands above every view.
 
-import { h, glyph } from "./dom.js";
+import { h, glyph, replace } from "./dom.js";
 import { number, duration } from "./words.js";
 import * as live from "./live.js";
 import { overview } from "./overview.js";
@@ -50,11 +50,12 @@ function head() {
   const { summary, lost } = live.state;
   const status = document.getElementById("live");
   status.className = `live ${lost ? "lost" : "on"}`;
-  status.replaceChildren(glyph(lost ? "bad" : "good"), lost ? " Disconnected" : " Live");
+  replace(status, glyph(lost ? "bad" : "good"), lost ? " Disconnected" : " Live");
   document.body.classList.toggle("lost", Boolean(lost));
   alarm(lost);
   if (!summary) return;
-  document.getElementById("who").replaceChildren(
+  replace(
+    document.getElementById("who"),
     h("span", null, "AS ", h("b", null, summary.asn)),
     h("span", null, "ID ", h("b", null, summary.routerId)),
     h("span.wide", null, "up ", h("b", null, duration(summary.uptimeSeconds))),

@@ -48,23 +48,47 @@ export function facts(pairs) {
   return h("dl.facts", null, known.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))));
 }
 
+// A sentence with `words` in it that are typed or written somewhere.
+export function prose(text) {
+  return String(text).split("`").map((part, at) => (at % 2 ? h("kbd", null, part) : part));
+}
+
 export function section(title, ...content) {
   const id = `s-${title.toLowerCase().replace(/[^a-z]+/g, "-")}`;
   return h("section", { "aria-labelledby": id }, h("h2", { id }, title), ...content);
 }
 
 export function empty(text, hint) {
-  return h("p.empty", null, text, hint ? [h("br"), h("span.hint", null, hint)] : null);
+  return h("p.empty", null, text, hint ? [h("br"), h("span.hint", null, prose(hint))] : null);
 }
 
 // What failed, and what to do about it.
 export function failure(problem) {
-  return h("div.notice.bad", { role: "alert" }, h("p", null, glyph("bad"), " ", h("strong", null, problem.title)), problem.detail ? h("p", null, problem.detail) : null);
+  return h("div.notice.bad", { role: "alert" }, h("p", null, glyph("bad"), " ", h("strong", null, prose(problem.title))), problem.detail ? h("p.remedy", null, prose(problem.detail)) : null);
 }
 
 export function busy() {
   return h("p.busy", { role: "status" }, "Loading …");
 }
+
+// Puts content into a place and leaves the reader where he is: the focus, how far tables are scrolled, what is unfolded. A text that
+// is being selected stays until it is not.
+export function replace(place, ...content) {
+  const next = h("div", null, ...content);
+  const selection = getSelection();
+  const selecting = selection && !selection.isCollapsed && place.contains(selection.anchorNode);
+  if (selecting || place.innerHTML === next.innerHTML) return;
+  const all = (what) => [...place.querySelectorAll(what)];
+  const focus = all(STOPS).indexOf(document.activeElement);
+  const scrolled = all(".scroll").map((element) => element.scrollLeft);
+  const open = all("details").map((element) => element.open);
+  place.replaceChildren(...next.childNodes);
+  all(".scroll").forEach((element, at) => (element.scrollLeft = scrolled[at] ?? 0));
+  all("details").forEach((element, at) => (element.open = open[at] ?? false));
+  if (focus >= 0) all(STOPS)[focus]?.focus({ preventScroll: true });
+}
+
+const STOPS = "a, button, input, summary";
 
 // Puts what `load` promises into `place`, and only if nothing newer was put there meanwhile.
 const latest = new WeakMap();
@@ -76,9 +100,12 @@ export async function fill(place, load) {
   try {
     content = await load();
   } catch (problem) {
+    // What was known stays while the daemon is away; above it stands that it is.
+    const known = place.firstElementChild && !place.firstElementChild.classList.contains("busy");
+    if (problem.away && known) return place.removeAttribute("aria-busy");
     content = failure(problem.title ? problem : { title: String(problem.message ?? problem) });
   }
   if (latest.get(place) !== turn) return;
   place.removeAttribute("aria-busy");
-  place.replaceChildren(...[content].flat());
+  replace(place, content);
 }

@@ -1,6 +1,6 @@
 // Where the kernel differs from what it should hold, and the next hops that routes use.
 
-import { h, glyph, table, section, fill, empty, busy } from "./dom.js";
+import { h, glyph, table, section, fill, empty, busy, prose } from "./dom.js";
 import { number } from "./words.js";
 import { hops } from "./lookup.js";
 import * as live from "./live.js";
@@ -24,7 +24,7 @@ function differences(items) {
   const sign = { failed: "bad", pending: "degraded", extra: "degraded", stale: "degraded" };
   const columns = [{ title: "Network", class: "mono" }, { title: "State" }, { title: "Route", class: "mono text" }, { title: "Metric", number: true, class: "p2" }, { title: "Table", number: true, class: "p2" }, { title: "Error", class: "text" }];
   const row = (r) => [h("a", { href: `#/lookup/${r.prefix}` }, r.prefix), h("span.state", null, glyph(sign[r.state] ?? "note"), r.state, h("span.why", null, ` · ${MEANING[r.state] ?? ""}`)), hops(r), String(r.metric), String(r.table), r.error ?? ""];
-  const many = items.length >= MOST ? h("p.hint", null, `The first ${number(MOST)}; bgpctl show fib diff lists all.`) : h("p.hint", null, `${number(items.length)} routes differ.`);
+  const many = items.length >= MOST ? h("p.hint", null, prose(`The first ${number(MOST)}; \`bgpctl show fib diff\` lists all.`)) : h("p.hint", null, `${number(items.length)} routes differ.`);
   return [many, table("Kernel routes that differ", columns, items.map(row))];
 }
 

@@ -23,7 +23,7 @@ export async function ask(path) {
   try {
     answer = await fetch(`/lg/v1/${path}`, { signal: AbortSignal.timeout(PATIENCE * 2), cache: "no-store" });
   } catch {
-    throw { title: "the daemon does not answer", detail: "it may be restarting; this page keeps trying" };
+    throw { away: true, title: "the daemon does not answer", detail: "it may be restarting; this page keeps trying" };
   }
   const body = await answer.json().catch(() => ({ title: `unexpected answer (${answer.status})` }));
   if (!answer.ok) throw { status: answer.status, ...body };

@@ -1,6 +1,6 @@
 // A prefix: its paths, the way it takes through the daemon, and who has it.
 
-import { h, glyph, table, section, fill, empty, facts } from "./dom.js";
+import { h, glyph, table, section, fill, empty, facts, prose } from "./dom.js";
 import { duration, moment, asPath, reason } from "./words.js";
 import { marks, communities } from "./routes.js";
 import { to } from "./neighbors.js";
@@ -52,11 +52,11 @@ async function answer(wanted, target) {
 export function traced(trace, title) {
   const step = (s) => {
     const [sign, word] = VERDICTS[s.verdict] ?? VERDICTS.note;
-    return h("li", { class: s.verdict }, glyph(sign), h("span.stage", null, s.stage), h("span.text", null, s.text, h("span.quiet", null, ` (${word})`), s.reason ? h("code", null, s.reason) : null));
+    return h("li", { class: s.verdict }, glyph(sign), h("span.stage", null, s.stage), h("span.text", null, prose(s.text), h("span.quiet", null, ` (${word})`), s.reason ? h("code", null, s.reason) : null));
   };
   const health = trace.ok ? "good" : "bad";
   title ??= trace.ok ? "Nothing stands in its way" : `It ends here: ${reason(trace.reason)}`;
-  return h("section.trace", { "aria-label": "Decision trace" }, h(`div.notice.${health}`, null, h("p", null, glyph(health), " ", h("strong", null, title), " ", h("code", null, trace.reason)), trace.remedy ? h("p.remedy", null, trace.remedy) : null), h("ol.steps", null, trace.steps.map(step)));
+  return h("section.trace", { "aria-label": "Decision trace" }, h(`div.notice.${health}`, null, h("p", null, glyph(health), " ", h("strong", null, title), " ", h("code", null, trace.reason)), trace.remedy ? h("p.remedy", null, prose(trace.remedy)) : null), h("ol.steps", null, trace.steps.map(step)));
 }
 
 function paths(route) {

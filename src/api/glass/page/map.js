@@ -73,7 +73,7 @@ export class SessionMap {
       link.setAttribute("aria-label", `${label}, ${state}${row.health === "degraded" ? `, ${HEALTH.degraded}` : ""}`);
       link.replaceChildren(...(row.health === "good" ? [] : [glyph(row.health)]));
     } else {
-      const counts = row.state === "established" ? `${number(row.received)} in · ${number(row.advertised)} out` : (row.error ?? state);
+      const counts = row.health === "good" ? `${number(row.received)} in · ${number(row.advertised)} out` : (row.error ?? state);
       link.replaceChildren(h("span.top-line", null, glyph(row.health), h("b", null, label)), h("span.line", null, row.name ? row.id : state), h("span.line", null, counts));
     }
     return { row, link, item: old?.item ?? h("li", null, link) };

@@ -1,6 +1,6 @@
 // The daemon at a glance: what is wrong comes first.
 
-import { h, glyph, section, fill, empty } from "./dom.js";
+import { h, glyph, section, fill, empty, prose, replace } from "./dom.js";
 import { number, bytes, duration, moment, FAMILIES } from "./words.js";
 import { SessionMap } from "./map.js";
 import { sign, to } from "./neighbors.js";
@@ -21,7 +21,7 @@ export function overview() {
     const { summary, rows } = live.state;
     if (!summary) return;
     numbers(stats, summary, rows);
-    notes.replaceChildren(...warnings(summary), ...down(rows));
+    replace(notes, warnings(summary), down(rows));
     if (changed.size || !sessions.firstChild) {
       map.draw();
       const none = empty("No neighbors yet.", "Write them under `neighbors` or `dynamicNeighbors` of the configuration.");
@@ -58,15 +58,15 @@ function numbers(place, summary, rows) {
     ["Configuration", `#${summary.configGeneration}`, summary.configError ? h("span", null, glyph("degraded"), "newest one rejected") : `loaded ${moment(summary.configLoadedAt)}`],
   ];
   const items = cells.map(([title, value, more]) => h("li", null, h("span.title", null, title), h("b", null, value), h("span.more", null, more)));
-  place.replaceChildren(...items);
+  replace(place, items);
 }
 
 // What the operator should know before anything else.
 function warnings(summary) {
   const notes = [];
-  const note = (health, title, text) => notes.push(h(`div.notice.${health}`, null, h("p", null, glyph(health), " ", h("strong", null, title)), text ? h("p", null, text) : null));
+  const note = (health, title, text) => notes.push(h(`div.notice.${health}`, null, h("p", null, glyph(health), " ", h("strong", null, prose(title))), text ? h("p", null, text) : null));
   if (summary.configError) note("degraded", "The newest configuration was rejected; the former one runs.", summary.configError);
-  if (summary.confirmWithinSeconds !== undefined) note("degraded", `A reload waits for bgpctl confirm and is undone in ${duration(summary.confirmWithinSeconds)}.`);
+  if (summary.confirmWithinSeconds !== undefined) note("degraded", `A reload waits for \`bgpctl confirm\` and is undone in ${duration(summary.confirmWithinSeconds)}.`);
   if (summary.drainState) {
     const left = summary.drainState.remainingSeconds;
     const text = summary.drainState.stage === "left" ? "Our prefixes are withdrawn." : `Our prefixes carry GRACEFUL_SHUTDOWN${left === undefined ? "" : ` and are withdrawn in ${duration(left)}`}.`;

@@ -66,6 +66,7 @@ fn peers_are_refused_for_what_cannot_be_and_told_what_is_not_done() {
         (json!({ "routerID": "me" }), vec!["routerID invalid"]),
         (json!({ "vrf": "red" }), vec!["vrf unsupported"]),
         (json!({ "disableMP": true }), vec!["disableMP deprecated (warning)"]),
+        (json!({ "disableMP": true, "peerPort": 0 }), vec!["disableMP deprecated (warning)", "peerPort invalid"]),
         (json!({ "ebgpMultiHop": true }), vec![]),
         (json!({ "ebgpMultiHop": true, "peerASN": 64500 }), vec!["ebgpMultiHop conflict"]),
         (json!({ "localASN": 64502 }), vec![]),

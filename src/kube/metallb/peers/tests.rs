@@ -37,7 +37,7 @@ fn announcement(prefix: &str, peers: &[(&str, &str)]) -> Announcement {
     Announcement {
         prefix: prefix.parse().unwrap(),
         everybody: None,
-        peers: peers.iter().map(|(name, text)| ((*name).to_owned(), attributes(text))).collect(),
+        peers: Arc::new(peers.iter().map(|(name, text)| ((*name).to_owned(), attributes(text))).collect()),
         services: BTreeSet::new(),
         conflict: false,
         attracted: BTreeSet::new(),
