@@ -7,6 +7,7 @@ mod chance;
 mod messages;
 #[path = "../vectors/notation.rs"]
 mod notation;
+mod paths;
 mod texts;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -139,3 +139,39 @@ fn too_many_prefixes() {
     always(Duration::from_secs(2), "the sessions stay down", || ![&frr, &bird, &gobgp].iter().any(|p| p.established()));
     assert!(kubgpd.log().contains("more prefixes than it may"));
 }
+
+/// Roles of RFC 9234 with FRR and BIRD: who is above, beside and below whom, and what OTC keeps from going up again.
+#[test]
+fn roles_keep_routes_from_leaking() {
+    if !crate::ready() {
+        return;
+    }
+    const OURS: &str = "10.1.0.0/24";
+    let lab = Lab::new();
+    let us = lab.host(1);
+    let start = |kind, number: u8, session: &str| {
+        let host = lab.host(number);
+        let setup = Setup { session: session.to_owned(), ..Setup::new(&host, 65000 + u32::from(number)) };
+        Peer::start(kind, &host, setup.networks(&[&format!("10.{number}.0.0/24")]))
+    };
+    let above = start(Kind::Frr, 2, "local-role provider\n");
+    let beside = start(Kind::Bird, 3, "  local role peer;\n");
+    let below = start(Kind::Bird, 4, "  local role customer;\n");
+    let muddled = start(Kind::Bird, 5, "  local role provider;\n");
+    let role = |peer: &Peer, ours| neighbor(&peer.setup.own, peer.setup.asn, &format!("role: {ours}, import: all, export: all"));
+    let neighbors = [role(&above, "customer"), role(&beside, "peer"), role(&below, "provider"), role(&muddled, "provider")].concat();
+    let kubgpd = Kubgpd::start(&us, 64512, &(ACCEPT_ALL.to_owned() + &neighbors + &networks(&[OURS])));
+    // Down goes everything, with the mark of who sent it down or across first.
+    for (prefix, otc) in [(OURS, "64512"), ("10.2.0.0/24", "65002"), ("10.3.0.0/24", "65003")] {
+        below.wait_route(prefix, "from above", |_| true);
+        let shown = below.ctl(&format!("show route {prefix} all"));
+        assert!(shown.contains(&format!("BGP.otc: {otc}")), "{shown}");
+    }
+    // Across and up go our own and those from below.
+    for peer in [&above, &beside] {
+        [OURS, "10.4.0.0/24"].iter().for_each(|prefix| peer.wait_route(prefix, "from us or below", |_| true));
+    }
+    assert!(above.paths("10.3.0.0/24").is_empty() && beside.paths("10.2.0.0/24").is_empty(), "routes do not come down and go up again");
+    eventually(PATIENCE, "roles that do not fit are refused", || kubgpd.log().contains("Role Mismatch"));
+    assert!(!muddled.established());
+}

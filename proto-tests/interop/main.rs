@@ -14,6 +14,7 @@ mod cluster;
 mod drain;
 mod guards;
 mod lab;
+mod links;
 #[cfg(feature = "kube")]
 mod nodes;
 mod peers;

@@ -43,6 +43,12 @@ impl Kubgpd {
         std::fs::read_to_string(self.host.folder.join("kubgp.restart")).is_ok_and(|text| text.lines().count() == 2 + peers)
     }
 
+    /// Whether of so many peers it is written down how BFD knows them.
+    pub fn remembers_paths(&self, paths: usize) -> bool {
+        std::fs::read_to_string(self.host.folder.join("kubgp.restart"))
+            .is_ok_and(|text| text.lines().filter(|line| line.contains(' ')).count() == paths)
+    }
+
     /// As a crash would.
     pub fn kill(&mut self) {
         self.process.kill();

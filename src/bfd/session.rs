@@ -346,6 +346,11 @@ impl Random {
         z ^ (z >> 31)
     }
 
+    /// Another sequence for every state.
+    pub fn stirred(mut self) -> Self {
+        Self(self.next())
+    }
+
     /// 75 to 100 % of the interval, to 90 % where the peer may miss none (6.8.7).
     fn jittered(&mut self, interval: Duration, multiplier: u8) -> Duration {
         let spread = if multiplier == 1 { 15 } else { 25 };

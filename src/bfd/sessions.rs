@@ -7,7 +7,7 @@ use super::packet::{Diagnostic, Fault, Packet, State};
 use super::session::{Change, Random, Session, Timing};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How far away a peer is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -151,12 +151,15 @@ pub struct Sessions {
     /// Changes that nobody was told yet, the latest of each session.
     news: BTreeMap<IpAddr, (Change, Option<Failure>)>,
     discarded: [u64; Discard::LABELS.len()],
+    seed: u64,
     random: Random,
 }
 
 impl Sessions {
+    /// Equal seeds give equal discriminators for equal peers.
     pub fn new(seed: u64) -> Self {
         Self {
+            seed,
             entries: BTreeMap::new(),
             by_discriminator: BTreeMap::new(),
             deadlines: BTreeSet::new(),
@@ -293,13 +296,38 @@ impl Sessions {
         Ok((remote, packet))
     }
 
-    fn add(&mut self, remote: IpAddr, settings: Settings, now: Instant) {
-        let discriminator = loop {
-            let candidate = (self.random.next() >> 32) as u32;
-            if candidate != 0 && !self.by_discriminator.contains_key(&candidate) {
-                break candidate;
-            }
+    /// What tells a peer that the session of our former life has ended on purpose. Without it the peer would miss that life later, and
+    /// take it for a failure while it has a session of BGP with us again.
+    pub fn epitaph(&self, remote: IpAddr, your_discriminator: u32) -> Packet {
+        Packet {
+            diagnostic: Diagnostic::ADMINISTRATIVELY_DOWN,
+            state: State::AdminDown,
+            multiplier: 1,
+            my_discriminator: self.discriminator(remote),
+            your_discriminator,
+            desired_min_tx: Duration::from_secs(1),
+            required_min_rx: Duration::from_secs(1),
+            ..Packet::default()
+        }
+    }
+
+    /// One that nobody can guess, that no other session has, and that the next life has again.
+    fn discriminator(&self, remote: IpAddr) -> u32 {
+        let octets = match remote {
+            IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+            IpAddr::V6(address) => address.octets(),
         };
+        let mut choice = octets.iter().fold(Random(self.seed), |random, octet| Random(random.0 ^ u64::from(*octet)).stirred());
+        loop {
+            let candidate = (choice.next() >> 32) as u32;
+            if candidate != 0 && !self.by_discriminator.contains_key(&candidate) {
+                return candidate;
+            }
+        }
+    }
+
+    fn add(&mut self, remote: IpAddr, settings: Settings, now: Instant) {
+        let discriminator = self.discriminator(remote);
         let session = Session::new(settings.timing, discriminator, self.random.next(), now);
         self.by_discriminator.insert(discriminator, remote);
         let entry = Entry { settings, session, counters: Counters::default(), since: now, deadline: None, excused: false };

@@ -31,6 +31,7 @@ pub struct Report {
 enum Command {
     Set(BTreeMap<IpAddr, Settings>, oneshot::Sender<()>),
     Excuse(IpAddr),
+    EndFormer(BTreeMap<IpAddr, (Settings, u32)>, oneshot::Sender<()>),
     Report(oneshot::Sender<Report>),
 }
 
@@ -39,7 +40,7 @@ enum Command {
 pub struct Handle(mpsc::Sender<Command>);
 
 impl Handle {
-    /// Starts the thread. `seed` is for discriminators, ports and jitter; changes of state go to `events`, and wait while it is full.
+    /// Starts the thread. `seed` is for discriminators, ports and jitter, and the same in the next life of a process that restarts; changes of state go to `events`, and wait while it is full.
     ///
     /// # Errors
     /// The operating system refuses a thread or its event queue.
@@ -56,6 +57,14 @@ impl Handle {
         let (done, end) = oneshot::channel();
         // The thread ends only with the process.
         let _ = self.0.send(Command::Set(sessions, done)).await;
+        let _ = end.await;
+    }
+
+    /// After a restart of ours: tells these peers, which had these discriminators, that the sessions of the former life are over, before
+    /// they miss them.
+    pub async fn end_former(&self, sessions: BTreeMap<IpAddr, (Settings, u32)>) {
+        let (done, end) = oneshot::channel();
+        let _ = self.0.send(Command::EndFormer(sessions, done)).await;
         let _ = end.await;
     }
 
@@ -148,6 +157,14 @@ impl Task {
                 self.senders.retain(|remote, _| wanted.contains_key(remote));
                 self.open_receivers();
                 self.transmit();
+                let _ = done.send(());
+            }
+            Command::EndFormer(former, done) => {
+                for (remote, (settings, discriminator)) in former {
+                    let packet = self.sessions.epitaph(remote, discriminator);
+                    send(&mut self.senders, remote, &settings, &packet, self.seed);
+                    self.senders.remove(&remote);
+                }
                 let _ = done.send(());
             }
             Command::Excuse(remote) => self.sessions.excuse(remote),

@@ -36,6 +36,8 @@ pub enum Action {
     Withdraw(IpNet),
     Originate(Box<NetworkPlan>),
     Vips(VipsPlan),
+    /// Monitoring stations.
+    Bmp(BTreeSet<SocketAddr>),
     Fib(FibPlan),
     /// BFD profiles by name; the sessions that use them are told with their neighbors.
     Bfd(BTreeMap<String, BfdProfile>),
@@ -77,6 +79,7 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Action> {
     push(old.api != new.api, &|| Action::Api(new.api.clone()));
     push(old.metrics != new.metrics, &|| Action::Metrics(new.metrics.clone()));
     push(old.vips != new.vips, &|| Action::Vips(new.vips.clone()));
+    push(old.bmp != new.bmp, &|| Action::Bmp(new.bmp.clone()));
     push(old.drain != new.drain, &|| Action::Drain(new.drain.clone()));
     let closed: BTreeSet<_> = old.listeners.difference(&new.listeners).copied().collect();
     let opened: BTreeSet<_> = new.listeners.difference(&old.listeners).copied().collect();
@@ -173,6 +176,8 @@ impl Change {
         let rekeyed = key(old) == key(new) || (key(old).is_some() && key(new).is_some());
         self.note(old.password != new.password, "password", if rekeyed { Effect::None } else { Effect::Reset });
         self.note(restart(old) != restart(new), "gracefulRestart", Effect::Reset);
+        let long_lived = old.graceful_restart.long_lived != new.graceful_restart.long_lived;
+        self.note(long_lived, "longLivedGracefulRestart", Effect::Reset);
         self.note(old.graceful_restart.stale_time != new.graceful_restart.stale_time, "gracefulRestart.staleTime", Effect::None);
         self.note(old.add_path_receive != new.add_path_receive, "addPath.receive", Effect::Reset);
         let send = if off_and_on(old, new) { Effect::Reset } else { Effect::Out };

@@ -38,6 +38,8 @@ pub struct Plan {
     pub metrics: MetricsPlan,
     pub log: LogPlan,
     pub drain: DrainPlan,
+    /// Monitoring stations.
+    pub bmp: BTreeSet<SocketAddr>,
 }
 
 /// What identifies a peer from one Plan to the next: its address.
@@ -187,6 +189,8 @@ pub struct GracefulRestart {
     pub time: Duration,
     /// How long we keep a restarting peer's routes.
     pub stale_time: Duration,
+    /// How long we keep its routes as a last resort after that, and ask it to keep ours (RFC 9494); zero is not at all.
+    pub long_lived: Duration,
 }
 
 /// How many paths a peer is sent (RFC 7911).

@@ -148,7 +148,7 @@ fn push_graceful_restart(params: &PeerParams, list: &mut Vec<Capability>) {
     if !params.llgr_time.is_zero() {
         let stale_time = params.llgr_time.as_secs().min(0xFF_FFFF) as u32;
         let family = |f: Family| LlgrFamily { family: f.afi_safi(), forwarding: forwarding(f), stale_time };
-        list.push(Capability::LongLivedGracefulRestart(params.families.iter().map(family).collect()));
+        list.push(Capability::LongLivedGracefulRestart(params.families.iter().filter(|_| full).map(family).collect()));
     }
 }
 

@@ -36,6 +36,8 @@ pub enum Order {
     Network(Box<NetworkChange>, oneshot::Sender<Result<(), HandleError>>),
     /// The prefixes of the configured VIPs that may be announced.
     Vips(BTreeSet<IpNet>, oneshot::Sender<()>),
+    /// BFD watches another path, which the next life has to know.
+    PathUp,
     /// Traffic is to leave this node, or may come back.
     Drain(bool, oneshot::Sender<Drain>),
     Stop {
@@ -149,10 +151,10 @@ impl Control {
                 }
                 _ = scan.tick() => {
                     self.scan_addresses().await;
-                    self.mark();
+                    self.mark().await;
                 }
                 event = events.recv() => self.follow(event).await,
-                () = until(self.mark_at) => self.mark(),
+                () = until(self.mark_at) => self.mark().await,
                 () = until(self.paths.due) => self.sync_bfd().await,
                 () = until(fallback) => {
                     warn!("the configuration was not confirmed in time: the former one comes back");
@@ -177,6 +179,7 @@ impl Control {
                 self.announce_vips(prefixes).await;
                 let _ = reply.send(());
             }
+            Order::PathUp => self.mark_soon(),
             Order::Drain(wanted, reply) => drop(reply.send(self.drain_by_operator(wanted).await)),
             Order::Stop { .. } => unreachable!("handled by the caller, which ends"),
         }
@@ -187,14 +190,12 @@ impl Control {
         let plan = self.plan.clone();
         self.begins_later = plan.kubernetes.is_some();
         self.tell_kernel_policy().await;
+        self.scan_addresses().await;
         if !self.begins_later {
             self.take_up().await;
         }
-        self.scan_addresses().await;
         self.listening.set_keys(&self.keys());
         self.listening.open(&plan.listeners, &self.shared.shards);
-        // Before BGP: peers of the former life take the end of its BFD for part of the restart.
-        self.sync_bfd().await;
         for (_, peer) in plan.peers {
             self.add_peer(&peer).await;
         }
@@ -220,13 +221,14 @@ impl Control {
         let Some(time) = ours.map(|g| g.time).max() else { return false };
         let former = match self.marker.read(restart::uptime(), time) {
             Some(former) => former.peers,
-            None if inherits => self.plan.peers.keys().copied().collect(),
+            None if inherits => self.plan.peers.keys().map(|peer| (*peer, 0)).collect(),
             None => return false,
         };
         info!(peers = former.len(), "restarted: kernel routes stay, route selection waits for the peers that were up");
         self.context.restart_until = Some(super::now() + DEFERRAL);
-        self.former.clone_from(&former);
-        self.tell_rib(RibCommand::Defer { expected: former.into_iter().collect(), time: DEFERRAL }).await;
+        self.former = former.keys().copied().collect();
+        self.end_former_paths(&former).await;
+        self.tell_rib(RibCommand::Defer { expected: self.former.iter().copied().collect(), time: DEFERRAL }).await;
         true
     }
 
@@ -317,7 +319,7 @@ impl Control {
         self.text = text;
         self.context.router = self.plan.router;
         self.tell_kernel_policy().await;
-        // Before the sessions of BGP begin, as at the start, and before they end.
+        // Before sessions of BGP end for good.
         self.sync_bfd().await;
         for action in actions {
             self.act(action).await;
@@ -346,7 +348,7 @@ impl Control {
             Action::ChangeRange { plan, change } => self.change_range(plan, change).await,
             Action::Fib(_) => self.restart_kernel().await,
             // What we originate is compared as a whole.
-            Action::Withdraw(_) | Action::Originate(_) | Action::Vips(_) => {}
+            Action::Withdraw(_) | Action::Originate(_) | Action::Vips(_) | Action::Bmp(_) => {}
             // Those who serve them follow the running configuration.
             Action::Router(_)
             | Action::Policies { .. }
@@ -459,7 +461,7 @@ impl Control {
     async fn stop(&mut self) {
         let graceful = self.plan.keeps_routes_on_stop();
         if graceful {
-            self.mark();
+            self.mark().await;
         } else {
             self.marker.remove();
         }

@@ -4,10 +4,11 @@
 //! it on purpose neither (RFC 5882 3.2). BFD begins with the first session of BGP: a neighbor may only then know by which address it
 //! speaks, and make its session of BFD anew. For one that waits for BFD first, it begins soon without.
 
-use super::control::Control;
+use super::control::{Control, Order};
 use super::handle::Shared;
+use super::restart;
 use super::shard_of;
-use crate::bfd::{Event, Failure, Handle, Hop, Settings, Timing};
+use crate::bfd::{Event, Failure, Handle, Hop, Settings, State, Timing};
 use crate::config::Plan;
 use crate::config::plan::{DynamicPlan, SessionPlan, Ttl};
 use crate::fib::Address;
@@ -57,20 +58,24 @@ impl Control {
         self.watch_paths(BTreeMap::new()).await;
     }
 
-    /// Neighbors with a profile that are not switched off, once there was a session; those of ranges while there is one.
-    fn wanted(&mut self) -> BTreeMap<IpAddr, Settings> {
-        let (plan, now) = (&self.plan, super::now());
-        let dynamic = self.up.iter().filter(|address| !plan.peers.contains_key(address));
+    /// Neighbors with a profile that are not switched off, and those of ranges that are or were there.
+    fn all_paths(&self) -> BTreeMap<IpAddr, Settings> {
+        let plan = &self.plan;
+        let dynamic = self.up.union(&self.former).filter(|address| !plan.peers.contains_key(address));
         let dynamic = dynamic.filter_map(|address| Some((*address, &of_range(plan, *address)?.session)));
         let named = plan.peers.iter().map(|(address, peer)| (*address, &peer.session));
         let all = named.chain(dynamic).filter_map(|(address, s)| Some((address, settings(s, is_on_link(&self.addresses, address))?)));
-        let mut wanted: BTreeMap<IpAddr, Settings> = all.collect();
+        all.collect()
+    }
+
+    /// Those of [`Self::all_paths`] to be watched now: named neighbors once there was a session, those of ranges while there is one.
+    fn wanted(&mut self) -> BTreeMap<IpAddr, Settings> {
+        let (mut wanted, now) = (self.all_paths(), super::now());
+        wanted.retain(|address, _| self.up.contains(address) || self.plan.peers.contains_key(address));
         let Paths { told, waiting, due } = &mut self.paths;
         waiting.retain(|address, _| wanted.contains_key(address));
         wanted.retain(|address, _| {
-            // A peer of our former life may have watched the path all the time.
-            let begins = [&self.up, &self.former].iter().any(|peers| peers.contains(address)) || told.contains_key(address);
-            begins || *waiting.entry(*address).or_insert(now) + PATIENCE <= now
+            self.up.contains(address) || told.contains_key(address) || *waiting.entry(*address).or_insert(now) + PATIENCE <= now
         });
         waiting.retain(|address, _| !wanted.contains_key(address));
         *due = waiting.values().min().map(|since| *since + PATIENCE);
@@ -81,20 +86,48 @@ impl Control {
         if wanted == self.paths.told {
             return;
         }
+        if let Some(handle) = self.bfd() {
+            handle.set(wanted.clone()).await;
+            self.paths.told = wanted;
+        }
+    }
+
+    /// Before BGP begins after a restart: peers that watched the path to our former life are told of its end, which they take for part of
+    /// the restart. One that came later would be a failure of the new life.
+    pub(super) async fn end_former_paths(&self, discriminators: &BTreeMap<IpAddr, u32>) {
+        let known = |(address, settings)| Some((address, (settings, *discriminators.get(&address).filter(|d| **d != 0)?)));
+        let former: BTreeMap<_, _> = self.all_paths().into_iter().filter_map(known).collect();
+        if !former.is_empty()
+            && let Some(handle) = self.bfd()
+        {
+            handle.end_former(former).await;
+        }
+    }
+
+    /// Those of the peers, as far as they are known.
+    pub(super) async fn discriminators(&self) -> BTreeMap<IpAddr, u32> {
+        let Some(handle) = self.shared.bfd.load_full() else { return BTreeMap::new() };
+        handle.report().await.sessions.iter().map(|view| (view.remote, view.session.remote_discriminator())).collect()
+    }
+
+    /// The running thread; the first time it is started.
+    fn bfd(&self) -> Option<Arc<Handle>> {
         let running = self.shared.bfd.load_full();
-        let handle = match running.map_or_else(|| start(&self.shared, self.context.seed), Ok) {
-            Ok(handle) => handle,
-            Err(e) => return error!(error = %e, "paths are not watched: BFD gets no thread"),
-        };
-        handle.set(wanted.clone()).await;
-        self.paths.told = wanted;
+        let handle = running.map_or_else(|| start(&self.shared), Ok);
+        handle.inspect_err(|e| error!(error = %e, "paths are not watched: BFD gets no thread")).ok()
     }
 }
 
+/// The same for all lives in one boot of this machine, and known to nobody else (FNV-1a of its random number).
+fn seed() -> u64 {
+    let mix = |hash: u64, octet: u8| (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3);
+    restart::boot_id().bytes().fold(0xcbf2_9ce4_8422_2325, mix)
+}
+
 /// The first time that a path is to be watched.
-fn start(shared: &Arc<Shared>, seed: u64) -> std::io::Result<Arc<Handle>> {
+fn start(shared: &Arc<Shared>) -> std::io::Result<Arc<Handle>> {
     let (events, inbox) = mpsc::channel(EVENTS);
-    let handle = Arc::new(Handle::start(seed.rotate_left(32), events)?);
+    let handle = Arc::new(Handle::start(seed(), events)?);
     shared.bfd.store(Some(Arc::clone(&handle)));
     tokio::spawn(follow(Arc::clone(shared), inbox));
     Ok(handle)
@@ -102,7 +135,11 @@ fn start(shared: &Arc<Shared>, seed: u64) -> std::io::Result<Arc<Handle>> {
 
 /// A path that failed ends the session over it. Apart from the control task, which may be busy with a reload.
 async fn follow(shared: Arc<Shared>, mut events: mpsc::Receiver<Event>) {
-    while let Some(Event { remote, failure, .. }) = events.recv().await {
+    while let Some(Event { remote, failure, state }) = events.recv().await {
+        if state == State::Up {
+            // Where the control task is that busy, it will write it down some seconds later.
+            let _ = shared.orders.try_send(Order::PathUp);
+        }
         let shards = &shared.shards;
         if let (Some(Failure { independent, .. }), Some(shard)) = (failure, shards.get(shard_of(remote, shards.len()))) {
             shard.send(Command::PathFailed { address: remote, independent }).await;

@@ -2,7 +2,7 @@
 //! which peers were up. Kept in one small file beside the admin socket, written every few seconds, so that `kill -9` is a restart
 //! like any other.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
@@ -19,8 +19,8 @@ pub struct Marker {
 /// The former life.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct FormerLife {
-    /// Peers that were established when it ended.
-    pub peers: BTreeSet<IpAddr>,
+    /// Peers that were established when it ended, with their discriminator where BFD watched the path, and else 0.
+    pub peers: BTreeMap<IpAddr, u32>,
 }
 
 impl Marker {
@@ -35,17 +35,21 @@ impl Marker {
         let mut lines = text.lines();
         let (boot, written) = (lines.next()?, lines.next()?.parse().ok().map(Duration::from_secs)?);
         let age = uptime.checked_sub(written)?;
-        (boot == self.boot && age <= within).then(|| FormerLife { peers: lines.filter_map(|l| l.parse().ok()).collect() })
+        let peer = |line: &str| {
+            let (address, discriminator) = line.split_once(' ').unwrap_or((line, "0"));
+            Some((address.parse().ok()?, discriminator.parse().ok()?))
+        };
+        (boot == self.boot && age <= within).then(|| FormerLife { peers: lines.filter_map(peer).collect() })
     }
 
     /// Says that we live, and who is up.
     ///
     /// # Errors
     /// The folder cannot be written: a restart will then look like a first start, and peers drop our routes meanwhile.
-    pub fn write(&self, uptime: Duration, peers: &BTreeSet<IpAddr>) -> io::Result<()> {
+    pub fn write(&self, uptime: Duration, peers: &BTreeMap<IpAddr, u32>) -> io::Result<()> {
         let mut text = format!("{}\n{}\n", self.boot, uptime.as_secs());
-        for peer in peers {
-            text.push_str(&format!("{peer}\n"));
+        for (peer, discriminator) in peers {
+            text.push_str(&if *discriminator == 0 { format!("{peer}\n") } else { format!("{peer} {discriminator}\n") });
         }
         // Written aside and moved, so that a crash leaves the old one or the new one.
         let aside = self.path.with_extension("new");
@@ -85,7 +89,7 @@ mod tests {
         let path = folder.path().join("kubgp.restart");
         let marker = Marker::new(path.clone(), "boot-a".to_owned());
         assert_eq!(marker.read(seconds(10), seconds(120)), None, "a first start");
-        let peers: BTreeSet<IpAddr> = ["192.0.2.1", "2001:db8::1"].iter().map(|a| a.parse().expect("an address")).collect();
+        let peers: BTreeMap<IpAddr, u32> = [("192.0.2.1", 0), ("2001:db8::1", 7)].map(|(a, d)| (a.parse().expect("an address"), d)).into();
         marker.write(seconds(100), &peers).expect("written");
         assert_eq!(marker.read(seconds(160), seconds(120)), Some(FormerLife { peers }));
         assert_eq!(marker.read(seconds(221), seconds(120)), None, "too long ago");

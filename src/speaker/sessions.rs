@@ -99,6 +99,7 @@ impl Context {
             extended_next_hop: plan.extended_next_hop,
             extended_messages: plan.extended_messages,
             graceful_restart: self.graceful_restart(plan),
+            llgr_time: plan.graceful_restart.long_lived,
             role: plan.role.map(|role| RoleParams { role, strict: false }),
             enforce_first_as: true,
             hostname: self.hostname.clone(),

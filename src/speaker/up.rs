@@ -25,6 +25,10 @@ impl Control {
             Err(RecvError::Lagged(_)) => self.count_up().await,
         }
         // A thousand sessions that come up together are written once.
+        self.mark_soon();
+    }
+
+    pub(super) fn mark_soon(&mut self) {
         self.mark_at.get_or_insert_with(|| super::now() + MARK_DELAY);
     }
 
@@ -38,7 +42,7 @@ impl Control {
     }
 
     /// Writes down who is up.
-    pub(super) fn mark(&mut self) {
+    pub(super) async fn mark(&mut self) {
         self.mark_at = None;
         if self.begins_later {
             // What the former life wrote is still to be read.
@@ -48,7 +52,8 @@ impl Control {
             self.former.clear();
         }
         // A second crash during a restart must not forget the peers that have not come back yet.
-        let peers = self.up.union(&self.former).copied().collect();
+        let paths = self.discriminators().await;
+        let peers = self.up.union(&self.former).map(|peer| (*peer, paths.get(peer).copied().unwrap_or_default())).collect();
         let written = self.marker.write(restart::uptime(), &peers);
         if let Err(e) = &written
             && !self.marker_failed

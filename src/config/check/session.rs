@@ -388,7 +388,21 @@ impl Checker<'_> {
                 format!("{} is less than time {}; routes would go before their peer is back", file::Period(stale_time), file::Period(time));
             self.complain(&at.key("staleTime"), message);
         }
-        GracefulRestart { mode: written.mode.unwrap_or(GracefulRestartMode::Helper), time, stale_time }
+        let mode = written.mode.unwrap_or(GracefulRestartMode::Helper);
+        GracefulRestart { mode, time, stale_time, long_lived: self.long_lived(scope, mode) }
+    }
+
+    fn long_lived(&mut self, scope: &Scope, mode: GracefulRestartMode) -> Duration {
+        let at = scope.at("longLivedGracefulRestart", |s| &s.long_lived_graceful_restart).key("time");
+        let time = scope.merged.long_lived_graceful_restart.as_ref().and_then(|l| l.time).map_or(Duration::ZERO, |period| period.0);
+        if time.subsec_nanos() > 0 || time.as_secs() > LONGEST_LIVED {
+            let written = file::Period(time);
+            self.complain(&at, format!("{written} is not a whole number of seconds in 0..={LONGEST_LIVED}, 194 days (RFC 9494 3.1)"));
+        }
+        if mode == GracefulRestartMode::Off && !time.is_zero() {
+            self.complain(&at, "needs graceful restart (RFC 9494 4.1); remove gracefulRestart.mode: off, or this key");
+        }
+        time
     }
 
     fn max_prefixes(&mut self, scope: &Scope) -> Option<MaxPrefixes> {
@@ -514,3 +528,5 @@ const RESTART_AFTER: Duration = Duration::from_secs(300);
 pub(in crate::config) const EBGP_TTL: u8 = 1;
 /// iBGP peers may be anywhere.
 pub(in crate::config) const IBGP_TTL: u8 = 255;
+/// Seconds, 24 bits.
+const LONGEST_LIVED: u64 = 0xFF_FFFF;

@@ -4,7 +4,6 @@
 use super::{Checker, Place};
 use crate::config::complaint::{Path, Step};
 use crate::config::file::{File, Session};
-use std::time::Duration;
 
 /// A key of a session, and whether it says more than "off" or the default.
 struct Row {
@@ -12,13 +11,7 @@ struct Row {
     is_used: fn(&Session) -> bool,
 }
 
-const SESSION_ROWS: [Row; 2] = [
-    Row { path: &["interface"], is_used: |s| s.interface.is_some() },
-    Row {
-        path: &["longLivedGracefulRestart"],
-        is_used: |s| s.long_lived_graceful_restart.as_ref().and_then(|l| l.time).is_some_and(|t| t.0 > Duration::ZERO),
-    },
-];
+const SESSION_ROWS: [Row; 1] = [Row { path: &["interface"], is_used: |s| s.interface.is_some() }];
 
 impl Checker<'_> {
     pub(super) fn refuse_unsupported(&mut self, origin: &Option<String>, file: &File) {

@@ -172,6 +172,8 @@ neighbors:
   - { address: 10.0.0.3, asn: 1, maxPrefixes: { limit: 9, action: warn, restartAfter: 1m } }
   - { address: 10.0.0.4, asn: 1, gracefulRestart: { time: 5000s } }
   - { address: 10.0.0.5, asn: 1, gracefulRestart: { time: 60s, staleTime: 30s, mode: on } }
+  - { address: 10.0.0.6, asn: 1, gracefulRestart: { mode: off }, longLivedGracefulRestart: { time: 1h } }
+  - { address: 10.0.0.7, asn: 1, longLivedGracefulRestart: { time: 4700h } }
 ";
     bfd: "
 router: { asn: 64512 }
@@ -183,7 +185,6 @@ neighbors:
 router: { asn: 64512 }
 neighbors:
   - { interface: eth0, asn: external }
-  - { address: 10.0.0.2, asn: 1, longLivedGracefulRestart: { time: 1h } }
 drain: { onCordon: true }
 ";
     vips: "

@@ -17,6 +17,8 @@ struct Bench {
     group: Group,
     view: View,
     members: BTreeMap<PeerId, (Cursor, BTreeMap<Nlri, AttrSet>)>,
+    /// Of members that read nothing.
+    stalled: Vec<Cursor>,
     end_of_ribs: usize,
 }
 
@@ -24,7 +26,7 @@ impl Bench {
     fn new(key: GroupKey) -> Self {
         let group = Group::new(GroupId(1), key, Params { shards: 1 });
         let view = View::new(group.journal(), 0);
-        Self { group, view, members: BTreeMap::new(), end_of_ribs: 0 }
+        Self { group, view, members: BTreeMap::new(), stalled: Vec::new(), end_of_ribs: 0 }
     }
 
     fn join(&mut self, peer: u32, rib: &Rib) {
@@ -69,7 +71,7 @@ impl Bench {
                 }
             }
         }
-        self.view.publish(self.members.values().map(|(cursor, _)| cursor.need()));
+        self.view.publish(self.members.values().map(|(cursor, _)| cursor).chain(&self.stalled).map(Cursor::need));
         total
     }
 
@@ -236,6 +238,28 @@ fn well_known_communities_and_policy_have_their_reasons() {
 }
 
 #[test]
+fn what_is_not_reflected_or_not_read_yet_has_its_reason() {
+    let mut rib = tables(&[PeerKind::NonClient, PeerKind::NonClient, PeerKind::Client]);
+    announce(&mut rib, 1, "10.1.0.0/16", &attrs(|_| {}));
+    let changed = rib.decide(V4);
+    let prefix = "10.1.0.0/16".parse().unwrap();
+    let mut others = Bench::new(GroupKey { kind: PeerKind::NonClient, ..key() });
+    others.join(2, &rib);
+    others.turn_with(&mut rib, &changed);
+    assert_eq!(others.group.explain(&rib, &prefix, PeerId(2)), Some(Reason::NotReflected));
+    let mut clients = Bench::new(key());
+    clients.join(3, &rib);
+    while !clients.group.build_step(&mut rib) {}
+    clients.group.sync(&mut rib, &changed);
+    assert_eq!(clients.group.explain(&rib, &prefix, PeerId(3)), Some(Reason::PendingSend), "published, and not read");
+    clients.read();
+    clients.group.maintain(&mut rib);
+    assert_eq!(clients.group.explain(&rib, &prefix, PeerId(3)), Some(Reason::Advertised));
+    others.group.close(&mut rib);
+    clients.group.close(&mut rib);
+}
+
+#[test]
 fn what_stops_fitting_is_withdrawn() {
     let mut rib = tables(&CLIENTS);
     let mut bench = Bench::new(key());
@@ -394,6 +418,39 @@ fn a_journal_stays_within_its_bounds_while_one_member_reads_nothing() {
     let octets = bench.read();
     assert_eq!(bench.prefixes(2).len(), 2_000);
     assert!(octets < 2 << 20, "{octets} octets for the newest state only");
+}
+
+/// A peer that stops reading delays nobody: counted, since clocks lie on busy machines.
+#[test]
+fn beside_stalled_members_the_others_read_and_the_group_encodes_what_they_did_before() {
+    let prefixes: Vec<Nlri> = (0..2_000u32).map(|n| IpNet::new(Ipv4Addr::from(0x0A00_0000 | n << 8).into(), 24).unwrap().into()).collect();
+    let work = |stalled: u32| {
+        let mut rib = tables(&CLIENTS);
+        let mut bench = Bench::new(key());
+        bench.join(2, &rib);
+        for n in 0..stalled {
+            let cursor = bench.group.join(PeerId(100 + n), 0, &rib);
+            bench.view.attach(&cursor);
+            bench.stalled.push(cursor);
+        }
+        let mut octets = 0;
+        for round in 0..1_000u32 {
+            let picked: Vec<Nlri> = (0..20).map(|i| prefixes[(round * 977 + i * 131) as usize % prefixes.len()]).collect();
+            if round % 7 == 6 {
+                rib.withdraw(PeerId(1), V4, &picked);
+            } else {
+                rib.announce(PeerId(1), V4, &picked, &attrs(|a| a.communities = (round..round + 40).collect()), None);
+            }
+            let changed = rib.decide(V4);
+            bench.group.sync(&mut rib, &changed);
+            assert_eq!(bench.group.maintain(&mut rib), None);
+            octets += bench.read();
+        }
+        [octets as u64, bench.group.stats().messages_encoded, bench.group.stats().bytes_encoded]
+    };
+    let (alone, beside) = (work(0), work(20));
+    println!("octets read, messages and octets encoded: {alone:?}, and {beside:?} beside 20 that read nothing");
+    assert!(alone.iter().zip(beside).all(|(alone, beside)| beside * 10 <= alone * 11), "{alone:?} {beside:?}");
 }
 
 #[test]

@@ -206,6 +206,17 @@ fn what_graceful_restart_keeps() {
 }
 
 #[test]
+fn a_helper_asks_nobody_to_keep_its_routes_long() {
+    let named = |mode| {
+        let graceful_restart = GrParams { mode, ..GrParams::default() };
+        let params = PeerParams { llgr_time: Duration::from_secs(600), graceful_restart, ..params() };
+        let of = |capability| if let Capability::LongLivedGracefulRestart(list) = capability { Some(list.len()) } else { None };
+        capabilities(&params).into_iter().find_map(of)
+    };
+    assert_eq!([GrMode::Full, GrMode::Helper, GrMode::Off].map(named), [Some(2), Some(0), None]);
+}
+
+#[test]
 fn long_lived_stale_time_is_bounded_by_ours_and_needs_graceful_restart() {
     let llgr = Capability::LongLivedGracefulRestart(vec![LlgrFamily {
         family: Family::Ipv6Unicast.afi_safi(),
