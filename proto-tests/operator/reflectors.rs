@@ -40,7 +40,7 @@ fn native(mut object: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_datastore_that_moves_to_the_native_group_takes_its_sessions_along() {
-    let net = Net::new(141);
+    let net = Net::new(149);
     let server = ApiServer::start().await.unwrap();
     server.order(&Order { unserve: vec!["projectcalico.org".into()], ..Order::default() });
     cluster(&net, &server);
@@ -147,7 +147,7 @@ fn applied(net: &Net) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_change_of_one_node_among_many_touches_one_session() {
-    let net = Net::new(142);
+    let net = Net::new(150);
     let server = ApiServer::start().await.unwrap();
     let (rr, figures) = start_of_a_large_cluster(&net, &server, 200);
     println!("200 nodes: {:?}, {} KiB", figures.configured_in, figures.resident);
