@@ -53,14 +53,15 @@ const ROOMS: &[Room] = &[
     shell(
         "speaker",
         &["wire", "policy", "session", "rib", "export", "fib", "bfd", "net", "config"],
-        &["tokio", "arc_swap", "notify", "tracing_subscriber"],
+        &["tokio", "arc_swap", "notify", "sd_notify", "tracing_subscriber"],
     ),
     shell("vips", &["fib", "config", "speaker"], &["tokio", "tokio_rustls", "rustls", "hyper", "hyper_util", "http_body_util"]),
     shell("operator", &["wire", "config", "kube", "speaker"], &["tokio"]),
+    shell("bmp", &["wire", "session", "rib", "net", "config", "speaker"], &["tokio"]),
     shell("metrics", &[], &["prometheus"]),
     shell(
         "api",
-        &["operator", "vips", "speaker", "config", "wire", "policy", "session", "rib", "export", "fib", "bfd", "net", "metrics"],
+        &["bmp", "operator", "vips", "speaker", "config", "wire", "policy", "session", "rib", "export", "fib", "bfd", "net", "metrics"],
         &["axum", "hyper", "hyper_util", "http_body_util", "serde", "serde_json", "tokio", "utoipa", "jiff", "futures_util", "regex"],
     ),
     shell(

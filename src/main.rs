@@ -1,11 +1,13 @@
 //! `kubgpd`: reads its arguments and its configuration, starts the speaker, and waits for signals.
 
 use clap::Parser;
-use kubgp::api::live::{Daemon, Serving};
+use kubgp::api::live::{Daemon, Serving, Views};
+use kubgp::bmp;
 use kubgp::config::{self, Plan};
 use kubgp::operator;
 use kubgp::speaker::{self, Reload, logging, watchdog};
 use kubgp::vips;
+use sd_notify::NotifyState;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,20 +68,26 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
     let speaker = speaker::start(arguments.config, (plan, text), arguments.shards.map(usize::from)).await.map_err(|e| e.to_string())?;
     let vips = vips::start(speaker.clone());
     let cluster = operator::start(speaker.clone());
-    let serving = Serving::start(Daemon::new(speaker.clone(), levels.clone(), cluster.clone(), vips.view()));
+    let stations = bmp::start(speaker.clone());
+    let views = Views { cluster: cluster.clone(), vips: vips.view(), stations };
+    let serving = Serving::start(Daemon::new(speaker.clone(), levels.clone(), views));
     info!(version = env!("CARGO_PKG_VERSION"), "running");
-    watchdog::notify("READY=1");
+    watchdog::notify(&[NotifyState::Ready]);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => if let Err(e) = speaker.reload(Reload::default()).await {
-                error!("{e}");
-            },
+            _ = hangup.recv() => {
+                watchdog::notify_reloading();
+                if let Err(e) = speaker.reload(Reload::default()).await {
+                    error!("{e}");
+                }
+                watchdog::notify(&[NotifyState::Ready]);
+            }
         }
     }
     info!("stopping");
-    watchdog::notify("STOPPING=1");
+    watchdog::notify(&[NotifyState::Stopping]);
     tokio::select! {
         () = speaker.stop() => {}
         // Who says it again does not want to wait for a drain.

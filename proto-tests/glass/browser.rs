@@ -84,6 +84,7 @@ fn sessions_and_routes_of_real_daemons_live() {
     browser.eval("location.hash = '#/neighbors'");
     browser.until("document.querySelectorAll('table.grid tbody tr').length === 2");
     assert!(browser.text(&format!("document.querySelector('tr[data-id=\"{up}\"]').className")).contains("bad"));
+    assert_eq!(browser.text("document.getElementById('news').innerText"), "up is down", "a screen reader says it");
     nothing_is_wrong(&mut browser, &at);
 
     // The daemon goes, and comes back.

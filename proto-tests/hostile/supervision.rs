@@ -77,12 +77,17 @@ fn a_stuck_rib_shows_and_then_ends_the_process() {
     let hear = || {
         let mut text = [0; 64];
         let n = manager.recv(&mut text).expect("a message to the service manager");
-        String::from_utf8_lossy(&text[..n]).into_owned()
+        String::from_utf8_lossy(&text[..n]).trim_end().to_owned()
     };
     let mut heard = Vec::new();
     while !["READY=1", "WATCHDOG=1"].iter().all(|wanted| heard.iter().any(|h| h == wanted)) {
         heard.push(hear());
     }
+    victim.daemon.signal("HUP");
+    let reloading = std::iter::repeat_with(hear).find(|text| text != "WATCHDOG=1").expect("a reload");
+    let time = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect("when the reload began");
+    assert!(time.parse::<u64>().expect("microseconds") > 0);
+    assert_eq!(std::iter::repeat_with(hear).find(|text| text != "WATCHDOG=1").as_deref(), Some("READY=1"));
     assert!(victim.daemon.get("/livez").expect("an answer").0.contains("200"));
     let source = victim.source(&session(), 1);
     let mut peer = Peer::established(source, victim.address, &open_of(&session()));

@@ -88,10 +88,14 @@ async fn everything(net: &Net, server: &ApiServer, own: std::net::Ipv4Addr) -> D
     server.put(metallb("BGPPeer", "v1beta2", "tor", peer));
     server.put(service("web", "203.0.113.5"));
     server.put(slice("web", Some("n1")));
+    // One that cannot be announced, and an object that cannot be used.
+    server.put(service("idle", "203.0.113.6"));
+    server.put(metallb("IPAddressPool", "v1beta1", "broken", json!({"addresses": ["nonsense"]})));
     let filed = net.neighbor("filed", RR, 30, "asn: internal, maxPrefixes: { limit: 10, action: warn }");
     // A table that nobody looks at, and routes of a number that nobody has.
     let more = format!(
-        "router: {{ asn: 64512, id: 10.0.0.9 }}\nlisten: []\nneighbors:\n{filed}\nfib: {{ install: best, table: 7141, protocol: 214 }}\n"
+        "router: {{ asn: 64512, id: 10.0.0.9 }}\nlisten: []\nneighbors:\n{filed}\nfib: {{ install: best, table: 7141, protocol: 214 }}\n\
+         vips: {{ services: [{{ name: control, addresses: [10.0.50.20], bind: false }}] }}\n"
     );
     let kubeconfig = net.directory.path().join("kubeconfig");
     server.write_kubeconfig(&kubeconfig).unwrap();
@@ -147,8 +151,10 @@ fn check(rule: &Value, scrape: &Scrape) {
     }
     let of_prometheus = |label: &str| ["instance", "pod", "namespace", "job"].contains(&label);
     for matcher in expression.split('{').skip(1).filter_map(|rest| rest.split_once('}')).flat_map(|(inner, _)| inner.split(',')) {
-        let (label, value) = matcher.split_once('=').unwrap();
-        assert!(scrape.has(&metrics, label.trim(), Some(value.trim_matches('"'))), "{alert}: {matcher}");
+        let (label, operator) = matcher.split_at(matcher.find(['=', '!']).unwrap());
+        // Only `=` asks for a value that there is.
+        let value = operator.strip_prefix("=\"").map(|value| value.trim_end_matches('"'));
+        assert!(scrape.has(&metrics, label.trim(), value), "{alert}: {matcher}");
     }
     let joined = expression.split("on(").skip(1).filter_map(|rest| rest.split_once(')')).flat_map(|(inner, _)| inner.split(','));
     let text = rule["annotations"].to_string();

@@ -13,9 +13,12 @@ pub mod client;
 mod glass;
 pub mod live;
 pub mod query;
+pub mod reason_codes;
 pub mod remedy;
 mod routes;
 pub mod server;
 pub mod session_trace;
 mod stream;
 pub mod types;
+
+pub use routes::description;

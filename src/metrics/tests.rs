@@ -35,6 +35,7 @@ fn snapshot() -> Snapshot {
         bfd: Some(Bfd { up: true, ups: 2, downs: 1, sent: 90, received: 80 }),
         ..Peer::default()
     };
+    let times = || HistogramData { buckets: vec![(0.001, 3), (0.01, 4)], sum: 0.02, count: 5 };
     Snapshot {
         build: Build { version: "1.2.3".into(), commit: "abc".into() },
         config: Config { last_reload_successful: true, last_reload_timestamp_seconds: 5.0, stale: false },
@@ -43,16 +44,29 @@ fn snapshot() -> Snapshot {
         attribute_sets: 8,
         bfd_discarded: vec![("ttl", 5)],
         groups: vec![UpdateGroup { members: 3, routes: 7, journal_bytes: 600, journal_dead_bytes: 60, ..UpdateGroup::default() }],
-        rib_batch: Some(HistogramData { buckets: vec![(0.001, 3), (0.01, 4)], sum: 0.02, count: 5 }),
+        convergence: Some(times()),
+        rib_batch: Some(times()),
         fib: Some(Fib {
             families: vec![FibFamily { family: "ipv4-unicast", routes: 9, pending: 1 }],
             operations: vec![FibOperation { op: "add", ok: false, count: 2 }],
             resyncs: vec![("overrun", 1)],
             rivals: 2,
-            sync_seconds: None,
+            sync_seconds: Some(times()),
         }),
-        process: Process { cpu_seconds: Some(1.5), ..Process::default() },
+        process: process(),
         ..followed()
+    }
+}
+
+fn process() -> Process {
+    Process {
+        cpu_seconds: Some(1.5),
+        resident_bytes: Some(9_000_000),
+        virtual_bytes: Some(90_000_000),
+        open_fds: Some(12),
+        max_fds: Some(1024),
+        threads: Some(7),
+        start_time_seconds: Some(1_700_000_000.0),
     }
 }
 
@@ -78,6 +92,7 @@ fn followed() -> Snapshot {
             ..Cluster::default()
         }),
         services: Some(Services { node: "n1".into(), announced, advertised: 1, blocked: vec![("noEndpoints", 2)] }),
+        vips: vec![Vip { name: "kube-apiserver".into(), is_healthy: true, is_announced: true, checks: Some([40, 2]) }],
         ..Snapshot::default()
     }
 }

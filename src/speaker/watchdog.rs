@@ -2,9 +2,8 @@
 //! makes that survivable and limping does not. systemd hears of start, stop and health where it asks for it.
 
 use crate::net::{Pulse, ShardHandle, fault, is_contained};
+use sd_notify::NotifyState;
 use std::io;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::panic;
 use std::process;
 use std::sync::Arc;
@@ -81,7 +80,7 @@ pub fn start(rib: Pulse, shards: &[ShardHandle]) -> io::Result<Health> {
             let worst = watched.iter_mut().map(Watched::look).max().unwrap_or_default();
             shown.0.store(worst >= WARNING, Ordering::Relaxed);
             match worst {
-                0..WARNING => notify("WATCHDOG=1"),
+                0..WARNING => notify(&[NotifyState::Watchdog]),
                 WARNING => warn!(threads = %names(&watched), "a thread has been at the same piece of work for long"),
                 PATIENCE.. => give_up(&watched),
                 _ => {}
@@ -109,19 +108,16 @@ fn period(limit: Duration) -> Duration {
 }
 
 /// Tells the service manager that started us (sd_notify(3)), if it wants to know.
-pub fn notify(state: &str) {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let bytes = path.as_encoded_bytes();
-    let address = match bytes.strip_prefix(b"@") {
-        Some(name) => SocketAddr::from_abstract_name(name),
-        None => SocketAddr::from_pathname(&path),
-    };
+pub fn notify(states: &[NotifyState<'_>]) {
     // Whoever does not listen does not need it.
-    let _ = address.and_then(|address| {
-        let socket = UnixDatagram::unbound()?;
-        socket.set_nonblocking(true)?;
-        socket.send_to_addr(state.as_bytes(), &address)
-    });
+    let _ = sd_notify::notify(states);
+}
+
+/// Tells it that a reload begins. It ends with [`NotifyState::Ready`]; the time says which order to reload this answers (`Type=notify-reload`).
+pub fn notify_reloading() {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        notify(&[NotifyState::Reloading, now]);
+    }
 }
 
 /// How long a piece of work may take. A turn of the RIB takes milliseconds; the longest, a change of policy with a full table on

@@ -115,6 +115,11 @@ fn a_node_announces_and_installs_what_the_objects_say() {
     let shown = us.ctl(&["show", "config"]);
     assert!(shown.contains("# warning: BGPConfiguration default: spec.programClusterRoutes:"), "{shown}");
     assert!(us.was_established("10.0.0.2") && far.is_up(1), "{}", us.log());
+    // A BIRD that came back would write routes as it always did.
+    assert!(!us.log().contains("another program writes kernel routes"), "{}", us.log());
+    hosts[0].run("ip route add blackhole 172.30.0.0/24 proto bird");
+    eventually(PATIENCE, "that is told", || us.log().contains("another program writes kernel routes beside us"));
+    assert_eq!(kernel(&hosts[0], "bird"), ["blackhole 172.30.0.0/24"], "and left alone");
 }
 
 fn installs_by_pool(hosts: &[Host]) {

@@ -126,6 +126,7 @@ fn take_over(era: Era, api: &Cluster, bird: Bird) -> Kubgpd {
     let others = NODES.into_iter().filter(|number| *number != host.number);
     others.for_each(|number| eventually(PATIENCE, "the sessions are up", || us.was_established(&v4(number))));
     eventually(PATIENCE, "the restart is over", || us.log().contains("route selection begins"));
+    assert!(!us.log().contains("another program writes kernel routes"), "{}", us.log());
     us
 }
 

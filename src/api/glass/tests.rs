@@ -132,3 +132,42 @@ fn who_is_far_behind_starts_again() {
     assert_eq!(told(&ledger, 1), None);
     assert_eq!(told(&ledger, 1199).map(|(rows, gone)| (rows.len(), gone.len())), Some((1, 1)));
 }
+
+/// Long answers under way are counted until their last octet, or until their reader has gone.
+#[tokio::test]
+async fn a_long_answer_keeps_its_seat() {
+    use axum::Router;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    let endless = || async {
+        let begun = futures_util::stream::once(async { Ok::<_, std::io::Error>("begun") });
+        Body::from_stream(futures_util::StreamExt::chain(begun, futures_util::stream::pending()))
+    };
+    let seats = Arc::new(tokio::sync::Semaphore::new(1));
+    let router = Router::new().route("/", get(endless)).route_layer(from_fn_with_state(Arc::clone(&seats), super::data::seated));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let ask = || async {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.unwrap();
+        (stream, String::from_utf8(head.to_vec()).unwrap())
+    };
+    let (first, status) = ask().await;
+    assert_eq!(status, "HTTP/1.1 200");
+    let (mut second, status) = ask().await;
+    assert_eq!(status, "HTTP/1.1 503");
+    let mut rest = [0; 512];
+    let read = second.read(&mut rest).await.unwrap();
+    assert!(String::from_utf8_lossy(&rest[..read]).contains("retry-after: 1"));
+    drop(first);
+    // Waits for the seat of the reader that went.
+    drop(seats.acquire().await.unwrap());
+    assert_eq!(ask().await.1, "HTTP/1.1 200");
+}

@@ -12,9 +12,9 @@ use crate::api::query::{
 use crate::api::server::Shared;
 use crate::api::stream;
 use crate::api::types::{
-    AdvertisementInfo, Allocation, BfdSession, Config, Document, Drain, Event, FibEntry, History, Interface, List, Memory, Neighbor,
-    Network, NextHop, NodeStatus, PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary,
-    Trace, Version,
+    AdvertisementInfo, Allocation, BfdSession, BmpStation, Config, Document, Drain, Event, FibEntry, History, Interface, List, Memory,
+    Neighbor, Network, NextHop, NodeStatus, PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteChange, RouteDetail, ServiceStatus,
+    Summary, Trace, Version,
 };
 
 type Doc<T> = Result<Json<Document<T>>, Problem>;
@@ -56,6 +56,7 @@ pub(super) async fn summary(State(backend): State<Shared>) -> Doc<Summary> {
     Ok(Json(backend.summary().await?.into()))
 }
 
+/// Version and commit of the daemon.
 #[utoipa::path(get, path = "/v1/version", responses((status = 200, body = Document<Version>)))]
 pub(super) async fn version(State(backend): State<Shared>) -> Doc<Version> {
     Ok(Json(backend.version().await?.into()))
@@ -73,6 +74,7 @@ pub(super) async fn config(State(backend): State<Shared>, Params(query): Params<
     Ok(Json(backend.config(query.view).await?.into()))
 }
 
+/// Policies, their rules, and which neighbors use them.
 #[utoipa::path(get, path = "/v1/policies", responses((status = 200, body = List<PolicyInfo>)))]
 pub(super) async fn policies(State(backend): State<Shared>) -> Listing<PolicyInfo> {
     Ok(Json(backend.policies().await?.into()))
@@ -188,6 +190,18 @@ pub(super) async fn advertisements(State(backend): State<Shared>) -> Listing<Adv
     Ok(Json(backend.advertisements().await?.into()))
 }
 
+/// Monitoring stations, and whether they are connected.
+#[utoipa::path(get, path = "/v1/bmp", responses((status = 200, body = List<BmpStation>)))]
+pub(super) async fn bmp(State(backend): State<Shared>) -> Listing<BmpStation> {
+    Ok(Json(backend.bmp().await?.into()))
+}
+
+/// The tables as an MRT dump (TABLE_DUMP_V2, RFC 6396), streamed.
+#[utoipa::path(get, path = "/v1/mrt", responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>)))]
+pub(super) async fn mrt(State(backend): State<Shared>) -> Result<Response, Problem> {
+    Ok(stream::blocks(backend.mrt().await?))
+}
+
 /// Kernel routes, streamed.
 #[utoipa::path(get, path = "/v1/fib", params(FibQuery), responses((status = 200, body = List<FibEntry>)))]
 pub(super) async fn fib(State(backend): State<Shared>, Params(query): Params<FibQuery>) -> Result<Response, Problem> {
@@ -195,11 +209,13 @@ pub(super) async fn fib(State(backend): State<Shared>, Params(query): Params<Fib
     stream::rows(backend.fib(query).await?, format).await
 }
 
+/// Next hops, how the kernel reaches them, and how many routes use them.
 #[utoipa::path(get, path = "/v1/nexthops", responses((status = 200, body = List<NextHop>)))]
 pub(super) async fn next_hops(State(backend): State<Shared>) -> Listing<NextHop> {
     Ok(Json(backend.next_hops().await?.into()))
 }
 
+/// Interfaces and their addresses, as the daemon sees them.
 #[utoipa::path(get, path = "/v1/interfaces", responses((status = 200, body = List<Interface>)))]
 pub(super) async fn interfaces(State(backend): State<Shared>) -> Listing<Interface> {
     Ok(Json(backend.interfaces().await?.into()))

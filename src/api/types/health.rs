@@ -72,3 +72,54 @@ impl ErrorInfo {
         format!("{direction}{}{message}", self.text.replace("Administrative", "Admin"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Change = fn(&mut Neighbor);
+
+    /// A neighbor with one family, and what a test says about it.
+    fn neighbor(change: impl FnOnce(&mut Neighbor)) -> Neighbor {
+        let counters = serde_json::json!({ "open": 1, "update": 0, "notification": 0, "keepalive": 0, "routeRefresh": 0, "total": 1 });
+        let mut neighbor = serde_json::from_value(serde_json::json!({
+            "address": "10.0.0.1", "port": 179, "type": "ebgp", "localAsn": 1, "remoteAsn": 2, "admin": "up", "state": "established",
+            "stateSince": "2026-11-22T08:00:00Z", "establishedCount": 1, "droppedCount": 0, "timers": { "configuredHoldSeconds": 90.0 },
+            "auth": "none", "messages": { "sent": counters, "received": counters }, "queues": { "out": 0, "outBytes": 0, "in": 0 },
+            "drain": false, "families": [{ "family": "ipv4-unicast", "negotiated": true, "received": 89, "accepted": 89, "filtered": 0,
+                "best": 1, "advertised": 0, "limit": { "max": 100, "action": "warn", "hit": false }, "eorReceived": true, "eorSent": true,
+                "stale": 0, "gr": "ready" }],
+        }))
+        .unwrap();
+        change(&mut neighbor);
+        neighbor
+    }
+
+    #[test]
+    fn each_concern_makes_a_session_degraded() {
+        let good = neighbor(|_| {});
+        assert_eq!((good.health(), good.concerns()), (Health::Good, vec![]));
+        let cases: [(Change, &str); 5] = [
+            (|n| n.families[0].received = 90, "the prefix limit is near"),
+            (|n| n.families[0].limit.as_mut().unwrap().hit = true, "the prefix limit is reached"),
+            (|n| n.families[0].stale = 1, "routes are stale"),
+            (|n| n.families[0].gr = GrState::Resyncing, "routes are stale"),
+            (|n| n.drain = true, "we drain"),
+        ];
+        for (change, words) in cases {
+            let row = neighbor(change);
+            assert_eq!((row.health(), row.concerns()), (Health::Degraded, vec![words]));
+        }
+    }
+
+    #[test]
+    fn down_is_bad_unless_it_is_wanted() {
+        let down = |n: &mut Neighbor| n.state = crate::api::types::SessionState::Active;
+        assert_eq!(neighbor(down).health(), Health::Bad);
+        let off = neighbor(|n| {
+            down(n);
+            n.admin = Admin::Down;
+        });
+        assert_eq!((off.health(), off.why_down().as_deref()), (Health::Off, Some("admin down")));
+    }
+}

@@ -73,6 +73,22 @@ function alarm(lost) {
   }
 }
 
+// Sessions that went down or came up are said to those who do not see it.
+const states = new Map();
+function news(changed) {
+  const [up, down] = [[], []];
+  for (const id of changed) {
+    const row = live.state.rows.get(id);
+    const is = row?.state === "established";
+    if (states.has(id) && row && states.get(id) !== is) (is ? up : down).push(row.name ?? id);
+    if (row) states.set(id, is);
+    else states.delete(id);
+  }
+  const said = (names, what) => (names.length > 3 ? [`${number(names.length)} sessions are ${what}`] : names.map((name) => `${name} is ${what}`));
+  const words = [...said(down, "down"), ...said(up, "up")];
+  if (words.length) document.getElementById("news").textContent = words.join(", ");
+}
+
 addEventListener("hashchange", () => {
   if (location.hash !== "#main") route();
 });
@@ -81,5 +97,6 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   main.focus();
 });
 live.watch(head);
+live.watch(news);
 route();
 live.start();
