@@ -2,8 +2,12 @@
 //!
 //! Each test has a network of its own below 127.0.0.0/8 and a free port in it, so that tests run side by side.
 
+#[path = "daemon/bmp.rs"]
+mod bmp;
 #[path = "daemon/setup.rs"]
 mod setup;
+#[path = "daemon/top.rs"]
+mod top;
 #[path = "daemon/vips.rs"]
 mod vips;
 
@@ -60,6 +64,19 @@ fn routes_are_reflected_and_every_view_tells_the_same() {
     assert_eq!(rr.prefixes("show rib 198.51.0.0/16 longer"), ["198.51.100.0/24"]);
     assert!(rr.prefixes("show rib 198.51.0.0/16").is_empty());
     assert_eq!(rr.ok("show rib count").trim(), "1 prefixes, 1 paths");
+
+    // Another implementation reads our dump of the tables.
+    let dump = net.directory.path().join("rib.mrt");
+    rr.ok(&format!("mrt dump {}", dump.display()));
+    let elements: Vec<_> = bgpkit_parser::BgpkitParser::from_reader(std::fs::File::open(&dump).unwrap()).into_iter().collect();
+    assert_eq!(elements.len(), 1, "{elements:?}");
+    let element = &elements[0];
+    assert_eq!((element.prefix.prefix.to_string().as_str(), element.peer_ip.to_string()), ("198.51.100.0/24", net.ip(A)));
+    assert_eq!(
+        (element.next_hop.map(|a| a.to_string()).as_deref(), element.med, element.local_pref),
+        (Some("10.8.8.8"), Some(5), Some(100))
+    );
+    assert_eq!((element.peer_asn.to_u32(), element.communities.as_ref().map(Vec::len)), (64512, Some(1)));
 
     let row = rr.neighbor("a");
     assert_eq!((row["type"].as_str(), row["families"][0]["received"].as_u64()), (Some("rr-client"), Some(1)));
@@ -129,6 +146,26 @@ fn a_reload_leaves_unchanged_neighbors_alone_and_a_bad_one_changes_nothing() {
     assert!(rr.json("show summary")["configError"].is_string());
     assert_eq!(rr.neighbor("a")["establishedCount"], 1);
     assert!(rr.ok("show events").contains("configRejected"));
+
+    // What another policy would do to which routes is known before.
+    let policies = "policies: { narrow: [{ match: { prefixes: [10.0.0.0/8] }, action: accept }, { action: reject }] }\n";
+    let running = good.replace("name: b,", "name: b, holdTime: 30s,");
+    let narrowed = running.replace("name: b,", "name: b, export: [narrow],").replace("name: a,", "name: a, import: [narrow],");
+    rr.write(&(narrowed + policies));
+    let plan = rr.json("reload --dry-run");
+    let impact = |name: &str| plan["routes"].as_array().unwrap().iter().find(|impact| impact["neighbor"] == name).cloned();
+    let (from_a, to_b) = (impact("a").unwrap(), impact("b").unwrap());
+    assert_eq!((from_a["direction"].as_str(), from_a["removed"].as_u64()), (Some("import"), Some(1)), "{plan}");
+    assert_eq!((to_b["direction"].as_str(), to_b["removed"].as_u64()), (Some("export"), Some(1)), "{plan}");
+    assert_eq!(
+        (to_b["routes"][0]["prefix"].as_str(), to_b["routes"][0]["reason"].as_str()),
+        (Some("198.51.100.0/24"), Some("deniedByPolicy(rule 2)"))
+    );
+    rr.write(&(running + policies));
+    rr.ok("reload");
+    let table = rr.json("policy test narrow --rib in --neighbor a");
+    assert_eq!((table["accepted"].as_u64(), table["rejected"].as_u64(), table["routes"][0]["rule"].as_u64()), (Some(0), Some(1), Some(2)));
+    assert_eq!(rr.run("policy test none --rib loc").code, 4);
 
     rr.write(&good);
     let generation = rr.json("show summary")["configGeneration"].as_u64().unwrap();
@@ -250,6 +287,24 @@ fn orders_reach_the_other_side_with_their_text() {
     assert!(history.contains("Established -> Idle"), "{history}");
     let events = rr.items("show events");
     assert!(events.iter().any(|e| e["type"] == "sessionDown" && e["name"] == "b"), "{events:?}");
+}
+
+/// Configurations of other daemons become ours, and ours is good.
+#[test]
+fn imported_configurations_pass_the_check() {
+    let directory = tempfile::tempdir().unwrap();
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-tests/lab.d");
+    for (format, file, code) in [("frr", "node3.frr.conf", 0), ("frr", "tor.frr.conf", 0), ("bird", "node2.bird.conf", 5)] {
+        let made = Command::new(env!("CARGO_BIN_EXE_bgpctl")).args(["import", format]).arg(lab.join(file)).output().unwrap();
+        assert_eq!(made.status.code(), Some(code), "{file}: {}", String::from_utf8_lossy(&made.stderr));
+        let path = directory.path().join(file).with_extension("yaml");
+        std::fs::write(&path, made.stdout).unwrap();
+        let checked = Command::new(env!("CARGO_BIN_EXE_kubgpd")).arg("--check").arg("--config").arg(&path).output().unwrap();
+        assert_eq!(checked.status.code(), Some(0), "{file}: {}", String::from_utf8_lossy(&checked.stderr));
+    }
+    let schema = Command::new(env!("CARGO_BIN_EXE_bgpctl")).args(["check-config", "--schema"]).output().unwrap();
+    let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
+    assert_eq!(schema["additionalProperties"], false);
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub mod vips;
 
 pub mod operator;
 
+pub mod bmp;
+
 pub mod metrics;
 
 pub mod api;

@@ -1,7 +1,8 @@
 //! `kubgpd`: reads its arguments and its configuration, starts the speaker, and waits for signals.
 
 use clap::Parser;
-use kubgp::api::live::{Daemon, Serving};
+use kubgp::api::live::{Daemon, Serving, Views};
+use kubgp::bmp;
 use kubgp::config::{self, Plan};
 use kubgp::operator;
 use kubgp::speaker::{self, Reload, logging, watchdog};
@@ -67,7 +68,9 @@ async fn run(arguments: Arguments, (plan, text): (Plan, String)) -> Result<(), S
     let speaker = speaker::start(arguments.config, (plan, text), arguments.shards.map(usize::from)).await.map_err(|e| e.to_string())?;
     let vips = vips::start(speaker.clone());
     let cluster = operator::start(speaker.clone());
-    let serving = Serving::start(Daemon::new(speaker.clone(), levels.clone(), cluster.clone(), vips.view()));
+    let stations = bmp::start(speaker.clone());
+    let views = Views { cluster: cluster.clone(), vips: vips.view(), stations };
+    let serving = Serving::start(Daemon::new(speaker.clone(), levels.clone(), views));
     info!(version = env!("CARGO_PKG_VERSION"), "running");
     watchdog::notify(&[NotifyState::Ready]);
     loop {

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
-use kubgp::api::backend::{Answer, Backend, Batch, Changes, Rows};
+use kubgp::api::backend::{Answer, Backend, Batch, Blocks, Changes, Rows};
 use kubgp::api::query::{
     EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, PrefixMatch, RibQuery, RibView, Selector, ServiceQuery,
 };
@@ -36,6 +36,8 @@ pub struct Rest {
     advertisements: Vec<AdvertisementInfo>,
     explain_service: Trace,
     policy_test: PolicyTestResult,
+    policy_table: PolicyTableResult,
+    bmp: Vec<BmpStation>,
     reload: ReloadResult,
     readiness: Readiness,
 }
@@ -247,6 +249,14 @@ impl Backend for Memo {
         answer(self.rest.advertisements.clone())
     }
 
+    fn bmp(&self) -> Answer<'_, Vec<BmpStation>> {
+        answer(self.rest.bmp.clone())
+    }
+
+    fn mrt(&self) -> Answer<'_, Blocks> {
+        refuse(Problem::failed("there are no tables"))
+    }
+
     fn fib(&self, _query: FibQuery) -> Answer<'_, Rows<FibEntry>> {
         let items = self.rest.fib.clone();
         Box::pin(async move { Ok(rows(items, None)) })
@@ -302,6 +312,11 @@ impl Backend for Memo {
             trace: Vec::new(),
             result: None,
         })
+    }
+
+    fn test_policy_on_table(&self, request: PolicyTableRequest) -> Answer<'_, PolicyTableResult> {
+        self.record(format!("table {request:?}"));
+        answer(self.rest.policy_table.clone())
     }
 
     fn reload(&self, request: ReloadRequest) -> Answer<'_, ReloadResult> {

@@ -74,7 +74,7 @@ fn a_vip_is_announced_while_its_service_works() {
     eventually("the row says so", || (service(&a, "api")["reason"] == "advertised").then_some(()));
     let row = service(&a, "api");
     assert_eq!((&row["source"], &row["pool"], &row["peers"][0]["name"]), (&json!("file"), &json!("front"), &json!("rr")), "{row}");
-    assert_eq!(service(&a, "program")["reason"], "unhealthy");
+    assert_eq!(service(&a, "program")["reason"], "healthCheckFailed");
     assert!(a.metric("kubgp_vip_healthy{vip=\"program\"} 0") && a.metric("kubgp_vip_announced{vip=\"api\"} 1"));
 
     web.answer(500);
@@ -82,7 +82,7 @@ fn a_vip_is_announced_while_its_service_works() {
     rr.lacks(HEARD, "198.51.100.20/32");
     rr.has(HEARD, "198.51.100.21/32");
     let trace = a.json("explain svc/api");
-    assert_eq!((&trace["ok"], &trace["reason"]), (&json!(false), &json!("unhealthy")), "{trace}");
+    assert_eq!((&trace["ok"], &trace["reason"]), (&json!(false), &json!("healthCheckFailed")), "{trace}");
     assert!(trace.to_string().contains("/livez: 500"), "{trace}");
     assert_eq!(a.run("explain svc/nothing").code, 4);
     assert_eq!(a.run("network add 198.51.100.20/32 nexthop 10.8.8.8").code, 1, "it belongs to the configuration");

@@ -148,7 +148,7 @@ async fn the_role_of_reflectors_is_what_they_do() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_role_of_nodes_is_what_they_do() {
-    let net = Net::new(138);
+    let net = Net::new(148);
     let server = ApiServer::start().await.unwrap();
     server.put(node(&net, "rr", RR, Value::Null));
     server.put(calico("BGPConfiguration", "default", json!({"asNumber": 64512, "listenPort": net.port, "bindMode": "NodeIP"})));

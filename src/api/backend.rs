@@ -7,10 +7,10 @@ use tokio::sync::mpsc;
 
 use super::query::{EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
-    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, Config, ConfigView, Drain, DrainRequest, Event, FibEntry,
-    History, Interface, ListMeta, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, NodeStatus, PolicyInfo,
-    PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteChange,
-    RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
+    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, BmpStation, Config, ConfigView, Drain, DrainRequest, Event,
+    FibEntry, History, Interface, ListMeta, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, NodeStatus,
+    PolicyInfo, PolicyTableRequest, PolicyTableResult, PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest,
+    ReloadResult, RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version, WatchEvent,
 };
 
 /// The future of one answer.
@@ -22,6 +22,9 @@ pub type Rows<T> = mpsc::Receiver<Result<Batch<T>, Problem>>;
 
 /// Changes through a bounded channel. A sender that finds it full drops changes and says `LAGGED` as soon as there is room.
 pub type Changes<T> = mpsc::Receiver<WatchEvent<T>>;
+
+/// Octets of something that is no JSON, through a bounded channel.
+pub type Blocks = mpsc::Receiver<Result<bytes::Bytes, Problem>>;
 
 /// Some rows, in table order.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +79,11 @@ pub trait Backend: Send + Sync + 'static {
     fn allocations(&self) -> Answer<'_, Vec<Allocation>>;
     fn advertisements(&self) -> Answer<'_, Vec<AdvertisementInfo>>;
 
+    /// Monitoring stations, by address.
+    fn bmp(&self) -> Answer<'_, Vec<BmpStation>>;
+    /// The tables as an MRT dump (RFC 6396).
+    fn mrt(&self) -> Answer<'_, Blocks>;
+
     fn fib(&self, query: FibQuery) -> Answer<'_, Rows<FibEntry>>;
     fn next_hops(&self) -> Answer<'_, Vec<NextHop>>;
     /// Paths that BFD watches, by address.
@@ -91,6 +99,7 @@ pub trait Backend: Send + Sync + 'static {
     fn delete_network(&self, prefix: IpNet) -> Answer<'_, Network>;
 
     fn test_policy(&self, request: PolicyTestRequest) -> Answer<'_, PolicyTestResult>;
+    fn test_policy_on_table(&self, request: PolicyTableRequest) -> Answer<'_, PolicyTableResult>;
     fn reload(&self, request: ReloadRequest) -> Answer<'_, ReloadResult>;
     fn confirm(&self) -> Answer<'_, ReloadResult>;
     fn rollback(&self) -> Answer<'_, ReloadResult>;

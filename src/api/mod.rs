@@ -13,6 +13,7 @@ pub mod client;
 mod glass;
 pub mod live;
 pub mod query;
+pub mod reason_codes;
 pub mod remedy;
 mod routes;
 pub mod server;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Serialize;
 
-use super::backend::{Batch, Changes, Rows};
+use super::backend::{Batch, Blocks, Changes, Rows};
 use super::query::Format;
 use super::types::{API_VERSION, ListMeta, Listed, Problem};
 
@@ -32,6 +32,15 @@ pub(super) fn changes<T: Serialize + Send + 'static>(changes: Changes<T>) -> Res
         Some((write_line(&mut out, &event).map(|()| Bytes::from(out)), changes))
     });
     ([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}
+
+/// Octets as they come; a problem cuts the connection.
+pub(super) fn blocks(blocks: Blocks) -> Response {
+    let octets = stream::unfold(blocks, |mut blocks| async move {
+        let block = blocks.recv().await?;
+        Some((block.map_err(BodyError::from), blocks))
+    });
+    ([(CONTENT_TYPE, "application/octet-stream")], Body::from_stream(octets)).into_response()
 }
 
 /// A JSON array under way as the last member of an object: `head` up to its bracket, then each row as `convert` makes it.

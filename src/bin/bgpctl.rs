@@ -36,10 +36,22 @@ fn check_config(file: &Path, color: bool) -> Result<String, String> {
     }
 }
 
+/// A configuration that has no custom resources.
+fn of_daemon(imported: config::import::Imported) -> Imported {
+    Imported {
+        is_partial: !imported.is_complete(),
+        remarks: imported.remarks.iter().map(ToString::to_string).collect(),
+        resources: String::new(),
+        configuration: imported.configuration,
+    }
+}
+
 fn import_file(format: ImportFormat, (name, text): (&str, &str), namespace: &str) -> Result<Imported, String> {
     let format = match format {
         ImportFormat::Metallb => import::Format::Metallb,
         ImportFormat::Konvoy => import::Format::Konvoy,
+        ImportFormat::Frr => return config::import::frr(text).map(of_daemon),
+        ImportFormat::Bird => return config::import::bird(text).map(of_daemon),
     };
     let imported = import::import(name, text, format, namespace)?;
     Ok(Imported {

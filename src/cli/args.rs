@@ -1,5 +1,9 @@
 //! The grammar of `bgpctl`: options by clap, and OpenBGPD's positional words where users expect them.
 
+mod import;
+
+pub use import::{Import, ImportFormat, ImportPart};
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use crate::api::query::{StateFilter, parse_prefix};
-use crate::api::types::{Community, ConfigView, Family, LargeCommunity, NeighborType, Origin};
+use crate::api::types::{Community, ConfigView, Family, LargeCommunity, NeighborType, Origin, PolicyTableView};
 
 /// Look at and steer the BGP daemon kubgpd.
 #[derive(Debug, Parser)]
@@ -169,7 +173,13 @@ pub enum Command {
         action: Policy,
     },
     /// Check a configuration file; needs no daemon
-    CheckConfig { file: PathBuf },
+    CheckConfig {
+        #[arg(required_unless_present = "schema")]
+        file: Option<PathBuf>,
+        /// Print the JSON Schema of the file instead, for editors
+        #[arg(long, conflicts_with = "file")]
+        schema: bool,
+    },
     /// Say what the daemon would do here if it were started now: sessions and, with the kernel, routes; touches nothing, needs no daemon
     Diff {
         /// The configuration file
@@ -227,6 +237,16 @@ pub enum Command {
         /// The archive (.tar.gz), or `-` for the standard output; without, a file here named after host and time
         file: Option<PathBuf>,
     },
+    /// Monitoring stations (RFC 7854)
+    Bmp {
+        #[command(subcommand)]
+        action: Bmp,
+    },
+    /// Dumps of the tables in the format of route collectors
+    Mrt {
+        #[command(subcommand)]
+        action: Mrt,
+    },
     /// Print the manual page, or write those of all commands into a directory
     Man {
         #[arg(long, value_name = "DIRECTORY")]
@@ -240,40 +260,6 @@ pub enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
-}
-
-#[derive(Args, Debug)]
-#[command(after_help = "What is not taken over stands in comments at the top; exit code 5 if it leaves something unusable")]
-pub struct Import {
-    #[arg(value_enum)]
-    pub format: ImportFormat,
-    /// The file, or `-` for the standard input
-    pub file: PathBuf,
-    /// What to print
-    #[arg(long, value_enum, default_value_t)]
-    pub what: ImportPart,
-    /// Namespace of the custom resources
-    #[arg(short, long, default_value = "metallb-system")]
-    pub namespace: String,
-}
-
-/// What is imported.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum ImportFormat {
-    /// MetalLB's configuration before 0.13: the document, its ConfigMap, or Helm values
-    Metallb,
-    /// cluster.yaml of Konvoy, with the addon metallb
-    Konvoy,
-}
-
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub enum ImportPart {
-    /// Custom resources, for `kubectl apply -f -`
-    Crs,
-    /// Configuration of kubgpd
-    Config,
-    #[default]
-    All,
 }
 
 #[derive(Debug, Subcommand)]
@@ -333,6 +319,8 @@ pub enum Show {
     /// Paths that BFD watches
     Bfd,
     Policies,
+    /// Reason codes, and what to do about each
+    Reasons,
     /// The configuration, secrets masked
     Config(ShowConfig),
     /// Where the memory is
@@ -457,8 +445,17 @@ pub enum Policy {
 #[derive(Args, Debug)]
 pub struct PolicyTest {
     pub policy: String,
-    #[arg(long, value_parser = parse_prefix)]
-    pub prefix: IpNet,
+    #[arg(long, value_parser = parse_prefix, required_unless_present = "rib")]
+    pub prefix: Option<IpNet>,
+    /// Instead of one route, those of a table: `in` as they are kept after import, `loc` the best paths
+    #[arg(long, value_name = "in|loc", value_parser = table_view, conflicts_with = "prefix")]
+    pub rib: Option<PolicyTableView>,
+    /// Only routes of this neighbor
+    #[arg(long, value_name = "PEER", requires = "rib")]
+    pub neighbor: Option<String>,
+    /// How many routes are listed; all are counted
+    #[arg(long, value_name = "N", requires = "rib")]
+    pub limit: Option<u32>,
     /// The neighbor that the route comes from
     #[arg(long, value_name = "PEER")]
     pub from: Option<String>,
@@ -477,6 +474,21 @@ pub struct PolicyTest {
     pub localpref: Option<u32>,
     #[arg(long)]
     pub med: Option<u32>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bmp {
+    /// Whether stations are connected, and what they were sent
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Mrt {
+    /// Write all accepted routes as TABLE_DUMP_V2 (RFC 6396)
+    Dump {
+        /// The file, or `-` for the standard output
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -547,6 +559,10 @@ fn api_word<T: serde::de::DeserializeOwned>(text: &str, choices: &str) -> Result
 
 fn state(text: &str) -> Result<StateFilter, String> {
     api_word(text, "down, idle, connect, active, openSent, openConfirm, established")
+}
+
+fn table_view(text: &str) -> Result<PolicyTableView, String> {
+    api_word(text, "in, loc")
 }
 
 fn neighbor_type(text: &str) -> Result<NeighborType, String> {

@@ -1,4 +1,4 @@
-//! `bgpctl bundle`: everything that helps somebody elsewhere to see what is wrong, in one archive, without secrets.
+//! What is written to files. `bgpctl mrt dump`: the tables. `bgpctl bundle`: everything that helps somebody elsewhere to see what is wrong, in one archive, without secrets.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -42,6 +42,26 @@ pub(super) async fn bundle(context: &mut Context<'_>, file: Option<&Path>) -> Re
     let file = file.map_or_else(|| PathBuf::from(format!("{name}.tar.gz")), Path::to_owned);
     save(&file, &octets).map_err(|error| Failure::Refused(format!("{} cannot be written: {error}", file.display())))?;
     Ok(writeln!(context.printer.out, "{} ({})", file.display(), super::text::bytes(octets.len() as u64))?)
+}
+
+/// Writes the tables as an MRT dump, while they arrive.
+pub(super) async fn mrt(context: &mut Context<'_>, file: &Path) -> Result<(), Failure> {
+    let mut octets = context.client.stream("/v1/mrt", &()).await?;
+    if file.as_os_str() == "-" {
+        while let Some(piece) = octets.piece().await? {
+            context.printer.out.write_all(&piece)?;
+        }
+        return Ok(());
+    }
+    let failed = |error| Failure::Refused(format!("{} cannot be written: {error}", file.display()));
+    let mut out = std::io::BufWriter::new(std::fs::File::create(file).map_err(failed)?);
+    let mut written = 0;
+    while let Some(piece) = octets.piece().await? {
+        out.write_all(&piece).map_err(failed)?;
+        written += piece.len() as u64;
+    }
+    out.flush().map_err(failed)?;
+    Ok(writeln!(context.printer.out, "{} ({})", file.display(), super::text::bytes(written))?)
 }
 
 /// A text as it is; JSON for readers.
@@ -95,5 +115,6 @@ const CONTENT: &[(&str, &str)] = &[
     ("pools.json", "/v1/pools"),
     ("allocations.json", "/v1/allocations"),
     ("advertisements.json", "/v1/advertisements"),
+    ("bmp.json", "/v1/bmp"),
     ("drain.json", "/v1/drain"),
 ];

@@ -13,7 +13,7 @@ use super::words;
 use crate::api::client::escape;
 use crate::api::types::{
     Action, ActionOutcome, ActionRequest, Document, Drain, DrainRequest, DrainStage, List, LogRequest, LogStatus, MatchAction,
-    Network as NetworkInfo, PolicyTestRequest, PolicyTestResult, ReloadRequest, ReloadResult,
+    Network as NetworkInfo, PolicyTableRequest, PolicyTableResult, PolicyTestRequest, PolicyTestResult, ReloadRequest, ReloadResult,
 };
 
 pub(super) async fn clear(context: &mut Context<'_>, words: &[String], reason: &str) -> Result<(), Failure> {
@@ -96,9 +96,15 @@ pub(super) async fn network(context: &mut Context<'_>, action: &Network) -> Resu
 
 /// Exit 6 when the policy rejects, so that scripts can test policies.
 pub(super) async fn policy_test(context: &mut Context<'_>, test: &PolicyTest) -> Result<(), Failure> {
+    if let Some(view) = test.rib {
+        let (policy, neighbor) = (test.policy.clone(), test.neighbor.clone());
+        let request = PolicyTableRequest { policy, view, neighbor, limit: test.limit };
+        return submit::<PolicyTableResult>(context, "POST", "/v1/policy/table", &request).await;
+    }
+    let Some(prefix) = test.prefix else { return Err(Failure::usage("give --prefix or --rib")) };
     let request = PolicyTestRequest {
         policy: test.policy.clone(),
-        prefix: test.prefix,
+        prefix,
         from: test.from.clone(),
         as_path: test.as_path.clone(),
         communities: test.community.clone(),

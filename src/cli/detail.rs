@@ -6,8 +6,8 @@ use super::output::{Lines, Style, Tabular, Text, Tone, one_line};
 use super::tables::flags;
 use super::text::{bytes, or_dash, uptime, uptime_or_dash};
 use crate::api::types::{
-    ChangeKind, Config, Drain, DrainStage, History, LogStatus, MatchAction, Memory, Network, PolicyTestResult, Readiness, ReloadResult,
-    RibCount, RibEntry, RouteDetail, SentTo, Summary, Trace, Verdict, Version,
+    ChangeKind, Config, Drain, DrainStage, History, LogStatus, MatchAction, Memory, Network, PolicyTableResult, PolicyTestResult,
+    Readiness, ReloadResult, RibCount, RibEntry, RouteDetail, RouteDirection, RouteImpact, SentTo, Summary, Trace, Verdict, Version,
 };
 
 type Out<'a> = &'a mut dyn Write;
@@ -229,15 +229,12 @@ impl Text for PolicyTestResult {
 impl Text for ReloadResult {
     fn write(&self, out: Out<'_>, style: &Style) -> io::Result<()> {
         for change in &self.changes {
-            let mark = match change.kind {
-                ChangeKind::Added => '+',
-                ChangeKind::Changed => '~',
-                ChangeKind::Removed => '-',
-            };
+            let mark = mark(change.kind);
             let detail = change.detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default();
             let (reset, tone) = if change.resets_session { (" (resets the session)", Tone::Yellow) } else { ("", Tone::Plain) };
             paragraph(out, style, tone, &format!("{mark} {}{detail}{reset}", change.subject))?;
         }
+        self.routes.iter().try_for_each(|impact| route_impact(out, style, impact))?;
         match (self.applied, self.changes.is_empty()) {
             (_, true) => writeln!(out, "nothing changes; generation {} runs", self.generation)?,
             (true, false) => writeln!(out, "applied as generation {}", self.generation)?,
@@ -249,6 +246,57 @@ impl Text for ReloadResult {
 
     fn name(&self) -> String {
         self.generation.to_string()
+    }
+}
+
+const fn mark(kind: ChangeKind) -> char {
+    match kind {
+        ChangeKind::Added => '+',
+        ChangeKind::Changed => '~',
+        ChangeKind::Removed => '-',
+    }
+}
+
+/// How the routes of one direction of a session would change: in numbers, and the first of them by name.
+fn route_impact(out: Out<'_>, style: &Style, impact: &RouteImpact) -> io::Result<()> {
+    let RouteImpact { neighbor, added, removed, changed, routes, .. } = impact;
+    let way = match impact.direction {
+        RouteDirection::Import => "routes from",
+        RouteDirection::Export => "routes to",
+    };
+    paragraph(out, style, Tone::Plain, &format!("{way} {neighbor}: +{added} -{removed} ~{changed}"))?;
+    for route in routes {
+        let reason = route.reason.as_ref().map(|reason| format!("  {reason}")).unwrap_or_default();
+        let tone = if route.kind == ChangeKind::Removed { Tone::Yellow } else { Tone::Plain };
+        paragraph(out, style, tone, &format!("  {} {}{reason}", mark(route.kind), route.prefix))?;
+    }
+    match (added + removed + changed).saturating_sub(routes.len() as u64) {
+        0 => Ok(()),
+        more => writeln!(out, "  … and {more} more"),
+    }
+}
+
+impl Text for PolicyTableResult {
+    fn write(&self, out: Out<'_>, _style: &Style) -> io::Result<()> {
+        writeln!(
+            out,
+            "{}: {} accepted, {} of them with other attributes, {} rejected",
+            self.policy, self.accepted, self.changed, self.rejected
+        )?;
+        let rule = |rule: Option<u16>| rule.map_or_else(|| "default".to_owned(), |number| format!("rule {number}"));
+        for hits in &self.rules {
+            writeln!(out, "  {:<10}{:<8}{} routes", rule(hits.rule), hits.action.name(), hits.routes)?;
+        }
+        for route in &self.routes {
+            let from = route.peer.map_or_else(|| "ourselves".to_owned(), |peer| peer.to_string());
+            let changed = if route.changed { ", changed" } else { "" };
+            writeln!(out, "{} from {from}: {} by {}{changed}", route.prefix, route.action.name(), rule(route.rule))?;
+        }
+        Ok(())
+    }
+
+    fn name(&self) -> String {
+        self.policy.clone()
     }
 }
 

@@ -40,6 +40,8 @@ use clap::{CommandFactory, Parser};
 use jiff::tz::TimeZone;
 
 use crate::api::client::Client;
+use crate::api::reason_codes;
+use crate::api::types::List;
 use args::{Cli, Color, Command, Global, Output};
 use nodes::Target;
 use output::{Printer, Style};
@@ -100,10 +102,12 @@ async fn dispatch(cli: Cli, is_plugin: bool, offline: Offline, out: &mut (dyn Wr
 /// What needs no daemon; `None` for the rest.
 async fn alone(cli: &Cli, offline: Offline, printer: &mut Printer<'_>) -> Option<Result<(), Failure>> {
     Some(match &cli.command {
-        Command::CheckConfig { file } => match (offline.check)(file, printer.style.color) {
+        Command::CheckConfig { file: Some(file), .. } => match (offline.check)(file, printer.style.color) {
             Ok(report) => writeln!(printer.out, "{report}").map_err(Failure::Output),
             Err(diagnostics) => Err(Failure::Config(diagnostics)),
         },
+        Command::CheckConfig { file: None, .. } => write!(printer.out, "{}", crate::config::SCHEMA).map_err(Failure::Output),
+        Command::Show { what: Some(args::Show::Reasons) } => printer.list(&List::from(reason_codes::all())),
         Command::Diff { config, with_kernel } => match (offline.preview)(config, *with_kernel).await {
             Ok(preview) => printer.document(&preview.into()),
             Err(problem) => Err(problem.into()),
@@ -135,6 +139,8 @@ async fn ask(command: &Command, context: &mut Context<'_>) -> Result<(), Failure
         Command::Monitor { what } => show::monitor(context, what).await,
         Command::Top { interval } => top::run(context, *interval).await,
         Command::Bundle { file } => bundle::bundle(context, file.as_deref()).await,
+        Command::Bmp { action: args::Bmp::Status } => show::bmp(context).await,
+        Command::Mrt { action: args::Mrt::Dump { file } } => bundle::mrt(context, file).await,
         Command::Healthcheck { require_established } => show::healthcheck(context, require_established).await,
         Command::Clear { words, reason } => change::clear(context, words, reason).await,
         Command::Neighbor { peer, action, reason } => change::neighbor(context, peer, *action, reason).await,

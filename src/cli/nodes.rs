@@ -45,6 +45,7 @@ fn one_answer(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Monitor { what: Monitor::Neighbors { .. } | Monitor::Rib { .. } | Monitor::Events { .. } }
         | Command::Top { .. }
+        | Command::Mrt { .. }
         | Command::Bundle { .. } => Err(Failure::usage("this is for one node: name it with --node NAME")),
         _ if follows => Err(Failure::usage("this is for one node: name it with --node NAME")),
         _ => Ok(()),

@@ -47,7 +47,7 @@ pub(super) fn import(offline: Offline, import: &Import, printer: &mut Printer<'_
         write!(printer.out, "{}", imported.resources)?;
     }
     if import.what != ImportPart::Crs {
-        let separator = if import.what == ImportPart::All { "---\n" } else { "" };
+        let separator = if imported.resources.is_empty() || import.what != ImportPart::All { "" } else { "---\n" };
         write!(printer.out, "{separator}{}", imported.configuration)?;
     }
     match imported.is_partial {

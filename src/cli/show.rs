@@ -15,8 +15,8 @@ use crate::api::query::{
     ConfigQuery, EventQuery, ExplainQuery, FibQuery, Format, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery,
 };
 use crate::api::types::{
-    AdvertisementInfo, Allocation, BfdSession, Config, Document, Event, FibEntry, FibView, History, Interface, List, Listed, Memory,
-    Neighbor, NextHop, PolicyInfo, PoolInfo, RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
+    AdvertisementInfo, Allocation, BfdSession, BmpStation, Config, Document, Event, FibEntry, FibView, History, Interface, List, Listed,
+    Memory, Neighbor, NextHop, PolicyInfo, PoolInfo, RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
     WatchEvent,
 };
 
@@ -46,6 +46,7 @@ pub(super) async fn show(context: &mut Context<'_>, what: &Show) -> Result<(), F
         Show::Bfd => list::<BfdSession>(context, "/v1/bfd", &NOTHING).await,
         Show::Policies => list::<PolicyInfo>(context, "/v1/policies", &NOTHING).await,
         Show::Config(args) => document::<Config>(context, "/v1/config", &ConfigQuery { view: args.view() }).await,
+        Show::Reasons => unreachable!("this needs no daemon"),
         Show::Memory => document::<Memory>(context, "/v1/memory", &NOTHING).await,
         Show::Version => document::<Version>(context, "/v1/version", &NOTHING).await,
         Show::Events { follow } if *follow || context.global.watch => {
@@ -82,6 +83,10 @@ pub(super) async fn monitor(context: &mut Context<'_>, what: &Monitor) -> Result
             follow_changes::<Event>(context, "/v1/events", &query).await
         }
     }
+}
+
+pub(super) async fn bmp(context: &mut Context<'_>) -> Result<(), Failure> {
+    list::<BmpStation>(context, "/v1/bmp", &NOTHING).await
 }
 
 /// Ready, and the required sessions established: a number of them, `all`, or these.

@@ -6,8 +6,8 @@ mod vip;
 use super::output::{Column, Row, Style, Tabular, Tone};
 use super::text::{or_dash, seconds, uptime_or_dash, why_down};
 use crate::api::types::{
-    ActionOutcome, Event, EventKind, FamilyStatus, FibEntry, FibState, Health, Hop, Interface, Neighbor, NeighborType, Network, NextHop,
-    Origin, PolicyInfo, RibEntry, RouteChange, RouteChangeKind,
+    ActionOutcome, BmpStation, Event, EventKind, FamilyStatus, FibEntry, FibState, Health, Hop, Interface, Neighbor, NeighborType, Network,
+    NextHop, Origin, PolicyInfo, ReasonCode, RibEntry, RouteChange, RouteChangeKind,
 };
 
 const fn left(title: &'static str) -> Column {
@@ -391,6 +391,43 @@ impl Tabular for RouteChange {
 
     fn name(&self) -> String {
         self.prefix.to_string()
+    }
+}
+
+impl Tabular for BmpStation {
+    fn columns(_wide: bool) -> &'static [Column] {
+        const { &[left("STATION"), left("STATE"), left("FOR"), right("MESSAGES"), right("OCTETS"), right("CONNECTIONS"), left("ERROR")] }
+    }
+
+    fn rows(&self, _style: &Style) -> Vec<Row> {
+        let cells = vec![
+            self.name(),
+            if self.connected { "connected" } else { "away" }.to_owned(),
+            uptime_or_dash(self.connected_for_seconds),
+            self.messages.to_string(),
+            self.octets.to_string(),
+            self.connections.to_string(),
+            or_dash(self.error.as_ref()),
+        ];
+        vec![Row { cells, tone: if self.connected { Tone::Plain } else { Tone::Red } }]
+    }
+
+    fn name(&self) -> String {
+        std::net::SocketAddr::new(self.address, self.port).to_string()
+    }
+}
+
+impl Tabular for ReasonCode {
+    fn columns(_wide: bool) -> &'static [Column] {
+        const { &[left("CODE"), left("ABOUT"), left("WHAT TO DO")] }
+    }
+
+    fn rows(&self, _style: &Style) -> Vec<Row> {
+        vec![plain(vec![self.code.clone(), self.about.clone(), or_dash(self.remedy.as_ref())])]
+    }
+
+    fn name(&self) -> String {
+        self.code.clone()
     }
 }
 

@@ -1,6 +1,7 @@
 //! From what people wrote to what runs. Goes through everything and collects complaints; a Plan comes out only when there are none.
 
 mod bfd;
+mod bmp;
 mod fib;
 mod kubernetes;
 mod network;
@@ -181,10 +182,11 @@ impl<'a> Checker<'a> {
         let (api, metrics) = (self.api(fragments), self.metrics(fragments));
         let (log, drain) = (self.log(fragments), self.drain(fragments, kubernetes.is_some()));
         let (policies, tags) = (std::mem::take(&mut self.policies), std::mem::take(&mut self.tags));
+        let bmp = self.bmp(fragments);
         let waiting = router.is_none() && self.awaits_router;
         let router = if waiting { RouterPlan::unknown() } else { router? };
         let mut plan =
-            Plan { router, listeners, peers, dynamic, networks, vips, policies, tags, fib, bfd, kubernetes, api, metrics, log, drain };
+            Plan { router, listeners, peers, dynamic, networks, vips, policies, tags, fib, bfd, kubernetes, api, metrics, log, drain, bmp };
         if waiting {
             plan.listeners.clear();
             plan.peers.clear();

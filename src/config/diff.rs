@@ -36,6 +36,8 @@ pub enum Action {
     Withdraw(IpNet),
     Originate(Box<NetworkPlan>),
     Vips(VipsPlan),
+    /// Monitoring stations.
+    Bmp(BTreeSet<SocketAddr>),
     Fib(FibPlan),
     /// BFD profiles by name; the sessions that use them are told with their neighbors.
     Bfd(BTreeMap<String, BfdProfile>),
@@ -77,6 +79,7 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<Action> {
     push(old.api != new.api, &|| Action::Api(new.api.clone()));
     push(old.metrics != new.metrics, &|| Action::Metrics(new.metrics.clone()));
     push(old.vips != new.vips, &|| Action::Vips(new.vips.clone()));
+    push(old.bmp != new.bmp, &|| Action::Bmp(new.bmp.clone()));
     push(old.drain != new.drain, &|| Action::Drain(new.drain.clone()));
     let closed: BTreeSet<_> = old.listeners.difference(&new.listeners).copied().collect();
     let opened: BTreeSet<_> = new.listeners.difference(&old.listeners).copied().collect();

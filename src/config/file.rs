@@ -25,6 +25,7 @@ macro_rules! section {
     ($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
         pub struct $name {
             $($(#[$field_doc])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $field: Option<$type>,)*
@@ -57,6 +58,7 @@ section! {
         metrics: Metrics,
         log: Log,
         drain: Drain,
+        bmp: Bmp,
     }
 }
 
@@ -184,6 +186,7 @@ section! {
     /// Sessions accepted from a range.
     pub struct DynamicNeighbor {
         /// Required.
+        #[cfg_attr(test, schemars(with = "Option<String>"))]
         range: IpNet,
         /// Settings of these sessions; required.
         group: String,
@@ -256,6 +259,7 @@ section! {
     /// One prefix of our own and its attributes.
     pub struct Network {
         /// Required.
+        #[cfg_attr(test, schemars(with = "Option<String>"))]
         prefix: IpNet,
         communities: Vec<String>,
         large_communities: Vec<String>,
@@ -383,6 +387,22 @@ section! {
         level: String,
         /// `auto`: text on a terminal, JSON otherwise. Default: `auto`.
         format: LogFormat,
+    }
+}
+
+section! {
+    /// Monitoring stations (RFC 7854).
+    pub struct Bmp {
+        stations: Vec<BmpStation>,
+    }
+}
+
+section! {
+    /// One station that we connect to.
+    pub struct BmpStation {
+        address: IpAddr,
+        /// Default: 11019.
+        port: u16,
     }
 }
 

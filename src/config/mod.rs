@@ -13,8 +13,11 @@ pub mod complaint;
 mod de;
 pub mod diff;
 pub mod file;
+pub mod import;
 pub mod plan;
 mod print;
+#[cfg(test)]
+mod schema_tests;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -27,6 +30,9 @@ pub use plan::Plan;
 
 use std::fs;
 use std::path::Path;
+
+/// JSON Schema of the file (draft 2020-12), for editors.
+pub const SCHEMA: &str = include_str!("../../config/kubgp.schema.json");
 
 /// Reads and checks a file: the whole way from the name to the Plan, and the text that it was made of.
 pub fn load(path: &Path, inputs: &[Input], host: &dyn Host) -> Result<(Plan, String), Diagnostics> {

@@ -38,6 +38,8 @@ pub struct Plan {
     pub metrics: MetricsPlan,
     pub log: LogPlan,
     pub drain: DrainPlan,
+    /// Monitoring stations.
+    pub bmp: BTreeSet<SocketAddr>,
 }
 
 /// What identifies a peer from one Plan to the next: its address.

@@ -128,6 +128,7 @@ api: { socket: /tmp/kubgp.sock, lookingGlass: { access: all, hosts: [lg.example.
 metrics: { listen: off, compat: none, peerLabel: ip-port }
 log: { level: "info,kubgp::session=debug", format: json }
 drain: { gracePeriod: 5s }
+bmp: { stations: [{ address: 10.0.0.5 }, { address: "fd00::5", port: 5000 }] }
 vips:
   pools: [{ name: front, addresses: [10.0.50.16/28, "2001:db8::1-2001:db8::f"] }]
   advertise: [{ communities: ["1:1"], localPref: 7, tags: [vip] }, { pools: [front], largeCommunities: ["1:1:1"], med: 3 }]

@@ -37,6 +37,27 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Self; 18] = [
+        Self::DeniedByPolicy(1),
+        Self::NoPolicy,
+        Self::RejectedByLoop,
+        Self::NextHopUnresolved,
+        Self::NextHopInvalid,
+        Self::NextHopFamily,
+        Self::LimitReached,
+        Self::RouteLeak,
+        Self::NotBest,
+        Self::SplitHorizon,
+        Self::NotReflected,
+        Self::WellKnownCommunity,
+        Self::FamilyNotNegotiated,
+        Self::NoSession,
+        Self::TooLong,
+        Self::PendingSend,
+        Self::Draining,
+        Self::Advertised,
+    ];
+
     /// The code as it stands in JSON, metric labels and conditions.
     pub const fn code(self) -> &'static str {
         match self {

@@ -17,8 +17,7 @@ use super::negotiate::{self, Link};
 use super::status::{DownClass, NotificationKey};
 use super::timers::{Backoff, FIRST_IDLE_HOLD, Jitter};
 use super::{
-    Cause, Change, CloseMode, ConnId, Direction, Down, DownReason, ErrorRecord, Event, Output, PeerParams, PeerStatus, State, StopReason,
-    TcpError,
+    Cause, CloseMode, ConnId, Direction, Down, DownReason, ErrorRecord, Event, Output, PeerParams, PeerStatus, State, StopReason, TcpError,
 };
 use crate::wire::{Capability, CeaseCode, Family, FamilySet, MessageType, Notification, RefreshKind, RouteRefresh, keepalive};
 
@@ -571,11 +570,7 @@ impl Peer {
     /// Records what happened, and reports the state if it has changed.
     fn note_state(&mut self, cause: Cause, now: Instant) {
         let (from, to) = (self.status.state, self.state());
-        let text = self.status.text(cause, now);
-        let is_message = matches!(cause, Cause::NotificationSent { .. } | Cause::NotificationReceived { .. });
-        if from != to || is_message || text.is_some() {
-            self.status.history.push(Change { at: now, from, to, cause, text });
-        }
+        self.status.note(from, to, cause, now);
         if from == to {
             return;
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Cause, DownReason, History, Negotiated, State};
+use super::{Cause, Change, DownReason, History, Negotiated, State};
 use crate::wire::{Capability, MessageType, Notification};
 
 /// The present state of a peer and what led to it.
@@ -67,8 +67,17 @@ impl PeerStatus {
 }
 
 impl PeerStatus {
+    /// Keeps a change for the operator, and what was said without changing anything.
+    pub(super) fn note(&mut self, from: State, to: State, cause: Cause, now: Instant) {
+        let text = self.text(cause, now);
+        let is_message = matches!(cause, Cause::NotificationSent { .. } | Cause::NotificationReceived { .. });
+        if from != to || is_message || text.is_some() {
+            self.history.push(Change { at: now, from, to, cause, text });
+        }
+    }
+
     /// What was said at `now` about what made the change.
-    pub(super) fn text(&self, cause: Cause, now: Instant) -> Option<Arc<str>> {
+    fn text(&self, cause: Cause, now: Instant) -> Option<Arc<str>> {
         let record = match cause {
             Cause::NotificationSent { .. } => &self.last_sent_error,
             Cause::NotificationReceived { .. } => &self.last_received_error,

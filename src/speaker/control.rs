@@ -348,7 +348,7 @@ impl Control {
             Action::ChangeRange { plan, change } => self.change_range(plan, change).await,
             Action::Fib(_) => self.restart_kernel().await,
             // What we originate is compared as a whole.
-            Action::Withdraw(_) | Action::Originate(_) | Action::Vips(_) => {}
+            Action::Withdraw(_) | Action::Originate(_) | Action::Vips(_) | Action::Bmp(_) => {}
             // Those who serve them follow the running configuration.
             Action::Router(_)
             | Action::Policies { .. }

@@ -7,8 +7,10 @@
 //! Must never know: sockets, time, peers, configuration.
 
 pub mod attr;
+pub mod bmp;
 pub mod capability;
 pub mod message;
+pub mod mrt;
 pub mod nlri;
 pub mod notification;
 pub mod open;
@@ -17,8 +19,10 @@ pub mod update;
 pub mod verdict;
 
 pub use attr::{AttrSet, PathAttributes};
+pub use bmp::{BmpDown, BmpPeer, bmp_end_of_rib, bmp_initiation, bmp_peer_down, bmp_peer_up, bmp_route, bmp_statistics, bmp_termination};
 pub use capability::{AddPathMode, Capability, GracefulRestart, LlgrFamily, Role};
 pub use message::{HEADER_LEN, Header, MAX_EXTENDED, MAX_MESSAGE, MessageType, decode_header, keepalive};
+pub use mrt::{MrtEntry, MrtPeer, mrt_peers, mrt_prefix};
 pub use nlri::{Nlri, encode_nlri, nlri_len};
 pub use notification::{CeaseCode, FsmState, Notification};
 pub use open::Open;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Daemon;
 use super::clock::seconds;
+use super::impact;
 use super::walk::problem;
 use crate::api::types::{Change, ChangeKind, Problem, ReloadRequest, ReloadResult};
 use crate::config::{Action, Plan, diff};
@@ -36,7 +37,9 @@ pub(super) async fn rollback(daemon: &Daemon) -> Result<ReloadResult, Problem> {
 async fn answer(daemon: &Daemon, outcome: impl Future<Output = Result<ReloadOutcome, HandleError>>) -> Result<ReloadResult, Problem> {
     let before = daemon.speaker().running();
     let outcome = outcome.await.map_err(|e| problem(&e))?;
+    let routes = if outcome.applied { Vec::new() } else { impact::of(daemon, &outcome.actions).await? };
     Ok(ReloadResult {
+        routes,
         applied: outcome.applied,
         generation: outcome.generation,
         changes: outcome.actions.iter().map(|action| change(action, &before.plan)).collect(),
@@ -75,6 +78,7 @@ fn change(action: &Action, before: &Plan) -> Change {
         Action::Metrics(_) => row(Changed, "metrics".to_owned()),
         Action::Log(_) => row(Changed, "log".to_owned()),
         Action::Vips(_) => row(Changed, "vips".to_owned()),
+        Action::Bmp(_) => row(Changed, "bmp".to_owned()),
         Action::Bfd(_) => row(Changed, "bfd.profiles".to_owned()),
         Action::Drain(_) => row(Changed, "drain".to_owned()),
     }

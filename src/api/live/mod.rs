@@ -9,6 +9,7 @@ mod actions;
 mod allocation;
 mod bfd;
 mod birds;
+mod bmp;
 mod calico;
 mod capabilities;
 mod changes;
@@ -18,11 +19,14 @@ mod errors;
 mod events;
 mod explain;
 mod filter;
+mod impact;
 mod kernel;
 mod logs;
+mod mrt;
 mod neighbors;
 mod networks;
 mod policies;
+mod policy_table;
 pub mod preview;
 mod reasons;
 mod route;
@@ -36,6 +40,8 @@ mod vips;
 mod walk;
 mod watch;
 
+pub(super) use reasons::remedy;
+pub(super) use services::GATES;
 pub use serving::Serving;
 
 use std::sync::Arc;
@@ -43,14 +49,15 @@ use std::sync::atomic::AtomicBool;
 
 use ipnet::IpNet;
 
-use super::backend::{Answer, Backend, Changes, Rows};
+use super::backend::{Answer, Backend, Blocks, Changes, Rows};
 use super::query::{EventQuery, ExplainQuery, FibQuery, HistoryQuery, NeighborQuery, RibQuery, Selector, ServiceQuery};
 use super::types::{
-    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, Config, ConfigView, Drain, DrainRequest, Event, FibEntry,
-    History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, NodeStatus, PolicyInfo,
-    PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult, RibCount, RibEntry, RouteChange,
-    RouteDetail, ServiceStatus, Summary, Trace, Version,
+    ActionOutcome, ActionRequest, AdvertisementInfo, Allocation, BfdSession, BmpStation, Config, ConfigView, Drain, DrainRequest, Event,
+    FibEntry, History, Interface, LogRequest, LogStatus, Memory, Neighbor, Network, NetworkRequest, NextHop, NodeStatus, PolicyInfo,
+    PolicyTableRequest, PolicyTableResult, PolicyTestRequest, PolicyTestResult, PoolInfo, Problem, Readiness, ReloadRequest, ReloadResult,
+    RibCount, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary, Trace, Version,
 };
+use crate::bmp::View as StationView;
 use crate::net::PeerSnapshot;
 use crate::operator::View;
 use crate::rib::PeerId;
@@ -69,22 +76,28 @@ use walk::{Walk, problem};
 #[derive(Clone)]
 pub struct Daemon(Arc<Inner>);
 
+/// What other rooms show of themselves.
+pub struct Views {
+    pub cluster: View,
+    pub vips: VipView,
+    pub stations: StationView,
+}
+
 struct Inner {
     speaker: Handle,
     logs: Logs,
     events: Events,
-    cluster: View,
-    vips: VipView,
+    views: Views,
     /// [`calico::readiness`] was there once.
     was_ready: AtomicBool,
 }
 
 impl Daemon {
     /// Needs a runtime: a task that keeps the last events starts here.
-    pub fn new(speaker: Handle, levels: Levels, cluster: View, vips: VipView) -> Self {
+    pub fn new(speaker: Handle, levels: Levels, views: Views) -> Self {
         let logs = Logs::new(levels, &speaker.running().plan.log.level);
         let events = Events::follow(speaker.clone());
-        Self(Arc::new(Inner { speaker, logs, events, cluster, vips, was_ready: AtomicBool::new(false) }))
+        Self(Arc::new(Inner { speaker, logs, events, views, was_ready: AtomicBool::new(false) }))
     }
 
     fn speaker(&self) -> &Handle {
@@ -100,11 +113,11 @@ impl Daemon {
     }
 
     fn cluster(&self) -> &View {
-        &self.0.cluster
+        &self.0.views.cluster
     }
 
     fn vips(&self) -> &VipView {
-        &self.0.vips
+        &self.0.views.vips
     }
 
     fn names(&self) -> Names {
@@ -258,6 +271,14 @@ impl Backend for Daemon {
         Box::pin(async { Ok(vips::advertisements(self)) })
     }
 
+    fn bmp(&self) -> Answer<'_, Vec<BmpStation>> {
+        Box::pin(async { Ok(bmp::stations(&self.0.views.stations)) })
+    }
+
+    fn mrt(&self) -> Answer<'_, Blocks> {
+        Box::pin(mrt::dump(self))
+    }
+
     fn fib(&self, query: FibQuery) -> Answer<'_, Rows<FibEntry>> {
         Box::pin(kernel::routes(self, query))
     }
@@ -299,6 +320,10 @@ impl Backend for Daemon {
 
     fn test_policy(&self, request: PolicyTestRequest) -> Answer<'_, PolicyTestResult> {
         Box::pin(policies::test(self, request))
+    }
+
+    fn test_policy_on_table(&self, request: PolicyTableRequest) -> Answer<'_, PolicyTableResult> {
+        Box::pin(policy_table::test(self, request))
     }
 
     fn reload(&self, request: ReloadRequest) -> Answer<'_, ReloadResult> {

@@ -27,7 +27,7 @@ pub(super) fn sentence(reason: Reason) -> String {
 }
 
 /// What the operator can do about it; `None` where all is as it should be.
-pub(super) const fn remedy(reason: Reason) -> Option<&'static str> {
+pub(in crate::api) const fn remedy(reason: Reason) -> Option<&'static str> {
     Some(match reason {
         Reason::DeniedByPolicy(_) => "`bgpctl show policies` lists the rules; `bgpctl policy test` tries one on a route",
         Reason::NoPolicy => "name policies under `import` and `export` of the neighbor",

@@ -3,6 +3,8 @@
 mod assigned;
 mod file;
 
+pub(in crate::api) use file::GATES;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -52,6 +52,8 @@ routes! { ADMIN, admin:
     get "/v1/pools" => read::pools;
     get "/v1/allocations" => read::allocations;
     get "/v1/advertisements" => read::advertisements;
+    get "/v1/mrt" => read::mrt;
+    get "/v1/bmp" => read::bmp;
     get "/v1/fib" => read::fib;
     get "/v1/nexthops" => read::next_hops;
     get "/v1/interfaces" => read::interfaces;
@@ -61,6 +63,7 @@ routes! { ADMIN, admin:
     post "/v1/networks" => write::add_network;
     delete "/v1/networks" => write::delete_network;
     post "/v1/policy/test" => write::test_policy;
+    post "/v1/policy/table" => write::test_policy_on_table;
     post "/v1/config/check" => write::check;
     post "/v1/config/reload" => write::reload;
     post "/v1/config/confirm" => write::confirm;
@@ -112,6 +115,8 @@ routes! { GLASS_LISTS, glass_lists:
         read::pools,
         read::allocations,
         read::advertisements,
+        read::mrt,
+        read::bmp,
         read::fib,
         read::next_hops,
         read::interfaces,
@@ -125,6 +130,7 @@ routes! { GLASS_LISTS, glass_lists:
         write::add_network,
         write::delete_network,
         write::test_policy,
+        write::test_policy_on_table,
         write::check,
         write::reload,
         write::confirm,

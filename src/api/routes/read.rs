@@ -12,9 +12,9 @@ use crate::api::query::{
 use crate::api::server::Shared;
 use crate::api::stream;
 use crate::api::types::{
-    AdvertisementInfo, Allocation, BfdSession, Config, Document, Drain, Event, FibEntry, History, Interface, List, Memory, Neighbor,
-    Network, NextHop, NodeStatus, PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteChange, RouteDetail, ServiceStatus, Summary,
-    Trace, Version,
+    AdvertisementInfo, Allocation, BfdSession, BmpStation, Config, Document, Drain, Event, FibEntry, History, Interface, List, Memory,
+    Neighbor, Network, NextHop, NodeStatus, PolicyInfo, PoolInfo, Problem, Readiness, RibEntry, RouteChange, RouteDetail, ServiceStatus,
+    Summary, Trace, Version,
 };
 
 type Doc<T> = Result<Json<Document<T>>, Problem>;
@@ -188,6 +188,18 @@ pub(super) async fn allocations(State(backend): State<Shared>) -> Listing<Alloca
 #[utoipa::path(get, path = "/v1/advertisements", responses((status = 200, body = List<AdvertisementInfo>)))]
 pub(super) async fn advertisements(State(backend): State<Shared>) -> Listing<AdvertisementInfo> {
     Ok(Json(backend.advertisements().await?.into()))
+}
+
+/// Monitoring stations, and whether they are connected.
+#[utoipa::path(get, path = "/v1/bmp", responses((status = 200, body = List<BmpStation>)))]
+pub(super) async fn bmp(State(backend): State<Shared>) -> Listing<BmpStation> {
+    Ok(Json(backend.bmp().await?.into()))
+}
+
+/// The tables as an MRT dump (TABLE_DUMP_V2, RFC 6396), streamed.
+#[utoipa::path(get, path = "/v1/mrt", responses((status = 200, content_type = "application/octet-stream", body = Vec<u8>)))]
+pub(super) async fn mrt(State(backend): State<Shared>) -> Result<Response, Problem> {
+    Ok(stream::blocks(backend.mrt().await?))
 }
 
 /// Kernel routes, streamed.

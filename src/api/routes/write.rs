@@ -7,8 +7,8 @@ use super::extract::{Body, Params};
 use crate::api::query::{PrefixQuery, Selector};
 use crate::api::server::{Caller, Shared};
 use crate::api::types::{
-    ActionOutcome, ActionRequest, Document, Drain, DrainRequest, List, LogRequest, LogStatus, Network, NetworkRequest, PolicyTestRequest,
-    PolicyTestResult, Problem, ReloadRequest, ReloadResult,
+    ActionOutcome, ActionRequest, Document, Drain, DrainRequest, List, LogRequest, LogStatus, Network, NetworkRequest, PolicyTableRequest,
+    PolicyTableResult, PolicyTestRequest, PolicyTestResult, Problem, ReloadRequest, ReloadResult,
 };
 
 type Doc<T> = Result<Json<Document<T>>, Problem>;
@@ -49,6 +49,13 @@ pub(super) async fn delete_network(State(backend): State<Shared>, caller: Caller
     responses((status = 200, body = Document<PolicyTestResult>), (status = 404, body = Problem)))]
 pub(super) async fn test_policy(State(backend): State<Shared>, Body(request): Body<PolicyTestRequest>) -> Doc<PolicyTestResult> {
     Ok(Json(backend.test_policy(request).await?.into()))
+}
+
+/// Runs the routes of a table through a policy; changes nothing.
+#[utoipa::path(post, path = "/v1/policy/table", request_body = PolicyTableRequest,
+    responses((status = 200, body = Document<PolicyTableResult>), (status = 404, body = Problem)))]
+pub(super) async fn test_policy_on_table(State(backend): State<Shared>, Body(request): Body<PolicyTableRequest>) -> Doc<PolicyTableResult> {
+    Ok(Json(backend.test_policy_on_table(request).await?.into()))
 }
 
 /// Checks the configuration file and compares it with what runs; changes nothing.

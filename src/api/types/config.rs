@@ -66,11 +66,60 @@ pub struct PolicyTestResult {
     pub result: Option<RibEntry>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+/// What a policy makes of a table.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyTableResult {
+    pub policy: String,
+    pub accepted: u64,
+    pub rejected: u64,
+    /// Of the accepted ones, those whose attributes it changes.
+    pub changed: u64,
+    pub rules: Vec<RuleHits>,
+    /// The first routes, in table order.
+    pub routes: Vec<PolicyTableRoute>,
+}
+
+/// How many routes a rule decided on.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleHits {
+    /// From 1; absent when the default decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<u16>,
+    pub action: MatchAction,
+    pub routes: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyTableRoute {
+    #[schema(value_type = String)]
+    pub prefix: IpNet,
+    /// Where it comes from; absent for a route of our own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub peer: Option<IpAddr>,
+    pub action: MatchAction,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<u16>,
+    pub changed: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum MatchAction {
     Accept,
     Reject,
+}
+
+impl MatchAction {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+        }
+    }
 }
 
 /// A prefix that we originate.
@@ -102,9 +151,45 @@ pub struct ReloadResult {
     pub applied: bool,
     pub generation: u64,
     pub changes: Vec<Change>,
+    /// Of a dry run: what other policies would do to the routes of sessions that go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteImpact>,
     /// Undone after that time unless confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm_within_seconds: Option<f64>,
+}
+
+/// How the routes from or to a neighbor would change.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteImpact {
+    /// Name or address.
+    pub neighbor: String,
+    pub direction: RouteDirection,
+    pub added: u64,
+    pub removed: u64,
+    pub changed: u64,
+    /// The first of them.
+    pub routes: Vec<RouteDiff>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RouteDirection {
+    Import,
+    Export,
+}
+
+/// One route that would come, go, or have other attributes.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteDiff {
+    #[schema(value_type = String)]
+    pub prefix: IpNet,
+    pub kind: ChangeKind,
+    /// Reason code, where it would be rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// One difference between the running and the new configuration.

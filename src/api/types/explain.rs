@@ -48,6 +48,18 @@ pub struct Step {
     pub reason: Option<String>,
 }
 
+/// A fixed code, and what to do about it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReasonCode {
+    pub code: String,
+    /// `route`, `service` or `session`.
+    pub about: String,
+    /// Absent where all is as it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {

@@ -18,10 +18,13 @@ mod status;
 mod vip;
 
 pub use bfd::{BfdKind, BfdSession};
-pub use config::{Change, ChangeKind, Config, ConfigView, MatchAction, Network, PolicyInfo, PolicyTestResult, ReloadResult};
+pub use config::{
+    Change, ChangeKind, Config, ConfigView, MatchAction, Network, PolicyInfo, PolicyTableResult, PolicyTableRoute, PolicyTestResult,
+    ReloadResult, RouteDiff, RouteDirection, RouteImpact, RuleHits,
+};
 pub use drain::{Drain, DrainCause, DrainRequest, DrainStage};
 pub use event::{Event, EventKind, History, HistoryEntry, RouteChange, RouteChangeKind, WatchEvent, WatchKind};
-pub use explain::{Step, Trace, Verdict};
+pub use explain::{ReasonCode, Step, Trace, Verdict};
 pub use fib::{FibEntry, FibState, FibView, Hop, Interface, NextHop};
 pub use health::Health;
 pub use neighbor::{
@@ -29,9 +32,11 @@ pub use neighbor::{
     MessageCounters, Messages, Neighbor, NeighborType, Queues, SessionState, TcpErrorInfo, TcpHints, Timers,
 };
 pub use preview::{Preview, PreviewRoute, PreviewSession, RouteFate, RouteForm, RouteShape};
-pub use request::{Action, ActionOutcome, ActionRequest, LogRequest, NetworkRequest, PolicyTestRequest, ReloadRequest};
+pub use request::{
+    Action, ActionOutcome, ActionRequest, LogRequest, NetworkRequest, PolicyTableRequest, PolicyTableView, PolicyTestRequest, ReloadRequest,
+};
 pub use rib::{Community, LargeCommunity, Origin, PathDetail, RibCount, RibEntry, RouteDetail, SentTo};
-pub use status::{Check, FamilyMemory, LogStatus, Memory, NeighborCounts, Readiness, RibSize, Summary, Version};
+pub use status::{BmpStation, Check, FamilyMemory, LogStatus, Memory, NeighborCounts, Readiness, RibSize, Summary, Version};
 pub use vip::{
     AddressRefusal, AdvertisementInfo, Allocation, Endpoints, PoolAnswer, PoolInfo, PoolUsage, ServicePeer, ServiceSource, ServiceStatus,
     TrafficPolicy,
@@ -158,12 +163,12 @@ listed! {
     Neighbor => "NeighborList", RibEntry => "RibList", FibEntry => "FibList", NextHop => "NextHopList", Interface => "InterfaceList",
     PolicyInfo => "PolicyList", Network => "NetworkList", Event => "EventList", ActionOutcome => "ActionOutcomeList",
     ServiceStatus => "ServiceList", PoolInfo => "PoolList", Allocation => "AllocationList", AdvertisementInfo => "AdvertisementList",
-    History => "HistoryList", RouteChange => "RouteChangeList",
+    History => "HistoryList", RouteChange => "RouteChangeList", BmpStation => "BmpStationList", ReasonCode => "ReasonCodeList",
 }
 
 single! {
     Neighbor => "Neighbor", RibCount => "RibCount", RouteDetail => "Route", Trace => "Trace", Summary => "Summary", Memory => "Memory",
-    Version => "Version", Config => "Config", History => "History", PolicyTestResult => "PolicyTestResult", Network => "Network",
+    Version => "Version", Config => "Config", History => "History", PolicyTestResult => "PolicyTestResult", PolicyTableResult => "PolicyTableResult", Network => "Network",
     ReloadResult => "ReloadResult", LogStatus => "LogStatus", Drain => "Drain", Readiness => "Readiness",
     Preview => "Preview", NodeStatus => "CalicoNodeStatus",
 }

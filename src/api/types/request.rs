@@ -107,6 +107,29 @@ pub struct PolicyTestRequest {
     pub med: Option<u32>,
 }
 
+/// A table to run through a policy.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyTableRequest {
+    pub policy: String,
+    pub view: PolicyTableView,
+    /// Only routes of this neighbor: address, name or description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbor: Option<String>,
+    /// How many routes are listed; 100 unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum PolicyTableView {
+    /// What came from neighbors: accepted routes as the present import policies left them, rejected ones as they came.
+    In,
+    /// The best paths.
+    Loc,
+}
+
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReloadRequest {

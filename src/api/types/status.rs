@@ -99,6 +99,25 @@ pub struct Version {
     pub features: Vec<String>,
 }
 
+/// A monitoring station that we send BMP to (RFC 7854).
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BmpStation {
+    #[schema(value_type = String)]
+    pub address: std::net::IpAddr,
+    pub port: u16,
+    pub connected: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_for_seconds: Option<f64>,
+    /// Times that a connection was made.
+    pub connections: u64,
+    pub messages: u64,
+    pub octets: u64,
+    /// Why there is no connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 /// The answer to a change of the log level.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

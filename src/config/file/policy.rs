@@ -1,7 +1,7 @@
 //! Policies as people write them.
 
 use super::section;
-use super::values::{List, MedText, NextHopMode, OriginText, RuleAction};
+use super::values::{List, MedText, NextHopMode, OriginText, RuleAction, forms};
 use ipnet::IpNet;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
@@ -87,6 +87,7 @@ section! {
 
 /// Where a route comes from.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum SourceText {
     Local,
@@ -109,6 +110,8 @@ section! {
         all: List<String>,
     }
 }
+
+forms!(Members, List<String>, MembersMap);
 
 impl Serialize for Members {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -157,12 +160,15 @@ pub enum PrefixEntry {
 section! {
     /// `orLonger` stands for `le: 32` (128); `ge` alone has no upper bound, `le` alone starts at the prefix's own length.
     pub struct PrefixMap {
+        #[cfg_attr(test, schemars(with = "Option<String>"))]
         prefix: IpNet,
         ge: u8,
         le: u8,
         or_longer: bool,
     }
 }
+
+forms!(PrefixEntry, String, PrefixMap);
 
 impl Serialize for PrefixEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -208,6 +214,8 @@ section! {
         max: u32,
     }
 }
+
+forms!(NumberRange, u32, Bounds);
 
 impl Serialize for NumberRange {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -38,9 +38,38 @@ macro_rules! text_type {
                 deserializer.deserialize_any(Text)
             }
         }
+
+        #[cfg(test)]
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "description": $expected })
+            }
+        }
     };
 }
 pub(super) use text_type;
+
+/// For the schema: a value that is written in one of several forms.
+macro_rules! forms {
+    ($type:ty, $($form:ty),*) => {
+        #[cfg(test)]
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                let forms = vec![$(generator.subschema_for::<$form>()),*];
+                schemars::json_schema!({ "anyOf": forms })
+            }
+        }
+    };
+}
+pub(super) use forms;
 
 /// A number or a word: reads numbers in 0..=4294967295 with one function and words with another.
 macro_rules! number_or_word {
@@ -68,6 +97,17 @@ macro_rules! number_or_word {
                 deserializer.deserialize_any(Either)
             }
         }
+
+        #[cfg(test)]
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": ["integer", "string"], "description": $expected })
+            }
+        }
     };
 }
 
@@ -76,6 +116,7 @@ macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* })*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         pub enum $name { $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)* }
     )*};
 }
@@ -151,6 +192,22 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
             }
         }
         deserializer.deserialize_any(OneOrMany(std::marker::PhantomData))
+    }
+}
+
+#[cfg(test)]
+impl<T: schemars::JsonSchema> schemars::JsonSchema for List<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("List_of_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let one = generator.subschema_for::<T>();
+        schemars::json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
     }
 }
 
@@ -231,8 +288,11 @@ pub enum MedText {
     Remove,
 }
 
+forms!(MedText, u32, String, MedSum);
+
 /// Sums are mappings, since YAML reads `+10` as the number 10.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct MedSum {
     #[serde(default, skip_serializing_if = "Option::is_none")]

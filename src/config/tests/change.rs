@@ -28,6 +28,7 @@ fn apply(mut plan: Plan, actions: Vec<Action>) -> Plan {
             Action::Log(log) => plan.log = log,
             Action::Bfd(profiles) => plan.bfd = profiles,
             Action::Drain(drain) => plan.drain = drain,
+            Action::Bmp(stations) => plan.bmp = stations,
             Action::Kubernetes(kubernetes) => plan.kubernetes = kubernetes.map(|k| *k),
         }
     }
@@ -44,9 +45,10 @@ fn files() -> impl Strategy<Value = String> {
             "metrics: { listen: off }",
             "api: { socket: /tmp/a }",
             "drain: { gracePeriod: 1s }",
+            "bmp: { stations: [{ address: 10.0.0.5 }] }",
             "vips: { services: [{ name: a, addresses: [10.9.0.1] }] }",
         ],
-        0..=7,
+        0..=8,
     );
     let networks =
         subsequence(vec!["{ prefix: 10.1.0.0/16 }", "{ prefix: 10.2.0.0/16, tags: [b] }", "{ prefix: 10.3.0.0/16, tags: [a] }"], 0..=3);

@@ -238,6 +238,28 @@ fn well_known_communities_and_policy_have_their_reasons() {
 }
 
 #[test]
+fn what_is_not_reflected_or_not_read_yet_has_its_reason() {
+    let mut rib = tables(&[PeerKind::NonClient, PeerKind::NonClient, PeerKind::Client]);
+    announce(&mut rib, 1, "10.1.0.0/16", &attrs(|_| {}));
+    let changed = rib.decide(V4);
+    let prefix = "10.1.0.0/16".parse().unwrap();
+    let mut others = Bench::new(GroupKey { kind: PeerKind::NonClient, ..key() });
+    others.join(2, &rib);
+    others.turn_with(&mut rib, &changed);
+    assert_eq!(others.group.explain(&rib, &prefix, PeerId(2)), Some(Reason::NotReflected));
+    let mut clients = Bench::new(key());
+    clients.join(3, &rib);
+    while !clients.group.build_step(&mut rib) {}
+    clients.group.sync(&mut rib, &changed);
+    assert_eq!(clients.group.explain(&rib, &prefix, PeerId(3)), Some(Reason::PendingSend), "published, and not read");
+    clients.read();
+    clients.group.maintain(&mut rib);
+    assert_eq!(clients.group.explain(&rib, &prefix, PeerId(3)), Some(Reason::Advertised));
+    others.group.close(&mut rib);
+    clients.group.close(&mut rib);
+}
+
+#[test]
 fn what_stops_fitting_is_withdrawn() {
     let mut rib = tables(&CLIENTS);
     let mut bench = Bench::new(key());

@@ -10,6 +10,8 @@ macro_rules! reasons {
         pub enum Reason { $($(#[$doc])* $name,)* }
 
         impl Reason {
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
             /// The code as it stands in JSON, metric labels, conditions and Events.
             pub const fn code(self) -> &'static str {
                 match self { $(Self::$name => $code,)* }

@@ -137,6 +137,8 @@ fn a_next_hop_event_marks_exactly_the_routes_that_use_it() {
     let interest: Vec<_> = std::iter::from_fn(|| rib.poll_next_hop()).collect();
     assert_eq!(interest, [1, 2, 3].map(|n| NextHopInterest::Watch(hop(n))));
     assert!(rib.decide(V4).best.is_empty(), "nothing resolves yet");
+    let dest = rib.lookup(&"10.1.0.0/16".parse().unwrap()).unwrap();
+    assert_eq!(dest.explain()[0].verdict, Verdict::Ineligible(Reason::NextHopUnresolved));
     let reachable = |cost| Resolution::Reachable { cost, connected: false, through: None };
     rib.next_hop_changed(hop(2), reachable(5));
     let changed = rib.decide(V4);

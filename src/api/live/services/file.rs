@@ -23,11 +23,18 @@ enum Gate {
     NotBound,
 }
 
+/// Codes and remedies of VIPs of the file, for the list of all.
+pub(in crate::api) const GATES: [(&str, &str); 3] = [
+    (Gate::Unchecked.code(), Gate::Unchecked.remedy()),
+    (Gate::Unhealthy.code(), Gate::Unhealthy.remedy()),
+    (Gate::NotBound.code(), Gate::NotBound.remedy()),
+];
+
 impl Gate {
     const fn code(self) -> &'static str {
         match self {
             Self::Unchecked => "unchecked",
-            Self::Unhealthy => "unhealthy",
+            Self::Unhealthy => "healthCheckFailed",
             Self::NotBound => "notBound",
         }
     }
@@ -147,4 +154,30 @@ fn steps(service: &Service, gate: Option<Gate>) -> Vec<Step> {
 /// Code and remedy, for a trace.
 pub(super) fn said(reason: Reason) -> (String, Option<&'static str>) {
     (reason.code().to_owned(), reasons::remedy(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vips::Checked;
+
+    #[test]
+    fn a_vip_is_held_back_for_one_reason_at_a_time() {
+        let checked = Checked { at: std::time::SystemTime::UNIX_EPOCH, ok: false, message: "connection refused".to_owned() };
+        let new = Service {
+            addresses: Vec::new(),
+            pool: None,
+            is_healthy: false,
+            is_announced: false,
+            has_check: true,
+            last: None,
+            counts: [0, 0],
+            bind_error: None,
+        };
+        let code = |service: &Service| Gate::of(service).map(Gate::code);
+        assert_eq!(code(&new), Some("unchecked"));
+        assert_eq!(code(&Service { last: Some(checked), ..new.clone() }), Some("healthCheckFailed"));
+        assert_eq!(code(&Service { is_healthy: true, ..new.clone() }), Some("notBound"));
+        assert_eq!(code(&Service { is_healthy: true, is_announced: true, ..new }), None);
+    }
 }

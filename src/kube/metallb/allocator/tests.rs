@@ -491,3 +491,12 @@ fn no_two_statuses_show_one_address_whatever_is_late_or_lost() {
         }
     }
 }
+
+#[test]
+fn a_service_without_cluster_ips_waits_for_them() {
+    let mut world = World::new(config(json!([{ "metadata": { "name": "p" }, "spec": { "addresses": ["10.0.0.0/24"] } }])));
+    let bare = service(json!({ "metadata": { "namespace": "default", "name": "bare" }, "spec": { "type": "LoadBalancer" } }));
+    let key = bare.metadata.key();
+    world.put(bare);
+    assert_eq!(world.allocator.refusal(&key).map(|refusal| refusal.reason.code()), Some("noClusterIPs"));
+}
