@@ -42,7 +42,8 @@ impl Control {
         let session = self.plan.peers.get(&remote).map(|peer| &peer.session);
         let session = session.or_else(|| of_range(&self.plan, remote).map(|range| &range.session));
         if session.is_some_and(|session| session.bfd.is_some()) {
-            self.paths.due.get_or_insert_with(|| super::now() + TOGETHER);
+            let at = super::now() + TOGETHER;
+            self.paths.due = Some(self.paths.due.map_or(at, |due| due.min(at)));
         }
     }
 
@@ -101,6 +102,8 @@ impl Control {
             && let Some(handle) = self.bfd()
         {
             handle.end_former(former).await;
+            // Daemons in which BFD and BGP are two processes need a moment to tell each other.
+            tokio::time::sleep(TO_BE_HEARD).await;
         }
     }
 
@@ -175,6 +178,8 @@ fn settings(session: &SessionPlan, is_on_link: bool) -> Option<Settings> {
 
 /// How long BFD waits for BGP.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long BGP waits after a restart, so that neighbors know of the end of BFD when it begins.
+const TO_BE_HEARD: Duration = Duration::from_millis(250);
 /// How long a session that has come up waits for others that do.
 const TOGETHER: Duration = Duration::from_millis(10);
 /// Changes that may wait for a shard that is busy; each session has one at the most.
