@@ -114,8 +114,10 @@ async fn alone(cli: &Cli, offline: Offline, printer: &mut Printer<'_>) -> Option
         },
         Command::Import(import) => offline::import(offline, import, printer),
         Command::Completion { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "bgpctl", &mut printer.out);
-            Ok(())
+            // It panics where it cannot write, as into a pipe that nobody reads.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "bgpctl", &mut script);
+            printer.out.write_all(&script).map_err(Failure::from)
         }
         Command::Man { dir } => manual::write(dir.as_deref(), printer.out),
         Command::Connect => connect::connect(&cli.global.socket),

@@ -206,7 +206,8 @@ impl Operator {
     /// Before anything of Calico's is put in force: while BIRD has the port it has the sessions, too, and the kernel routes. A second
     /// connection would look like its restart to every neighbor.
     fn look_for_another(&mut self, listeners: &[SocketAddr]) {
-        let is_taken = |at: &&SocketAddr| TcpListener::bind(at).is_err_and(|e| e.kind() == ErrorKind::AddrInUse);
+        let ours = self.speaker.running().listening.clone();
+        let is_taken = |at: &&SocketAddr| !ours.contains(*at) && TcpListener::bind(at).is_err_and(|e| e.kind() == ErrorKind::AddrInUse);
         let occupied = listeners.iter().find(is_taken).copied();
         if let Some(at) = occupied.filter(|_| self.occupied.is_none()) {
             warn!("{}", beside(at));

@@ -512,6 +512,7 @@ impl Control {
             next.plan = Arc::new(self.plan.clone());
             next.text = Arc::clone(&self.text);
             next.peers = self.peers.iter().map(|(address, id)| (*id, *address)).collect();
+            next.listening = self.listening.addresses();
             next.networks.clone_from(&self.networks);
             next.drain = self.drain;
             change(&mut next);
@@ -551,6 +552,7 @@ impl Running {
             plan: Arc::new(plan),
             text,
             peers: BTreeMap::new(),
+            listening: BTreeSet::new(),
             networks: BTreeMap::new(),
             drain: Drain::default(),
             generation: 1,

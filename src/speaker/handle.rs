@@ -17,7 +17,7 @@ use arc_swap::ArcSwapOption;
 use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -49,6 +49,8 @@ pub struct Running {
     pub text: Arc<str>,
     /// The neighbors of the file.
     pub peers: BTreeMap<PeerId, IpAddr>,
+    /// Where we listen: those addresses of the plan that were free.
+    pub listening: BTreeSet<SocketAddr>,
     /// Prefixes that were added at run time.
     pub networks: BTreeMap<IpNet, AttrSet>,
     /// Whether traffic is to leave this node, and how far that is.

@@ -59,8 +59,11 @@ impl Listening {
     }
 
     pub fn close_all(&mut self) {
-        let all = self.sockets.keys().copied().collect();
-        self.close(&all);
+        self.close(&self.addresses());
+    }
+
+    pub fn addresses(&self) -> BTreeSet<SocketAddr> {
+        self.sockets.keys().copied().collect()
     }
 }
 
